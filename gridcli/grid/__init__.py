@@ -1,0 +1,1 @@
+"""The grid: coordinates to tiles, and tiles to places on the earth."""

@@ -1,0 +1,1 @@
+"""Writing layers to files: formats, and atomic replacement."""

@@ -1,0 +1,1 @@
+"""Reading points: sources, formats, columns, filters, rejected rows."""

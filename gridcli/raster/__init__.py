@@ -1,0 +1,1 @@
+"""RASTER: contraction, agglomeration, hubs and their outlines."""

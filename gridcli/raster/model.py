@@ -1,0 +1,70 @@
+"""Data between the stages of RASTER: components of tiles, and the hubs made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from gridcli.tiles.tiles import Tiles
+
+
+@dataclass(frozen=True)
+class Components:
+    """Connected components of significant tiles (papers: RASTER, Algorithm 1, step 2).
+
+    Attributes
+    ----------
+    label : ndarray of int32, shape (n_tiles,)
+        Component of each tile; components are numbered by their smallest tile in (y, x) order,
+        so the numbering does not depend on slices or threads.
+    n_components : int
+    """
+
+    label: npt.NDArray[np.int32]
+    n_components: int
+
+
+@dataclass(frozen=True)
+class Hubs:
+    """Hubs, one element each, ordered by `hub_id`; and the tiles that each consists of.
+
+    Columns and their definitions: docs/contract.md, sections 3 and 4. For planar grids `lon`,
+    `lat`, `radius_m`, `area_m2`, `west` … `north` hold x, y, radius, area, xmin … ymax in
+    coordinate units.
+
+    Attributes
+    ----------
+    tiles : Tiles
+        All significant tiles (count >= tau), also those whose component is below mu.
+    tile_hub : ndarray of int32, shape (n_tiles,)
+        0-based position in the hub arrays of the hub that each tile belongs to; -1: none.
+    hub_id : ndarray of int64
+        1-based rank by points, ties by smallest tile: always 1 … n.
+    hub_key : list of str
+        ``{grid.name}/{tile_x}/{tile_y}`` of the hub's smallest tile in (y, x) order.
+    points, n_tiles, peak : ndarray of int64
+    lon, lat, radius_m, area_m2, density, west, south, east, north : ndarray of float64
+        west > east for a hub that crosses 180 degrees.
+    """
+
+    tiles: Tiles
+    tile_hub: npt.NDArray[np.int32]
+    hub_id: npt.NDArray[np.int64]
+    hub_key: list[str]
+    points: npt.NDArray[np.int64]
+    n_tiles: npt.NDArray[np.int64]
+    peak: npt.NDArray[np.int64]
+    lon: npt.NDArray[np.float64]
+    lat: npt.NDArray[np.float64]
+    radius_m: npt.NDArray[np.float64]
+    area_m2: npt.NDArray[np.float64]
+    density: npt.NDArray[np.float64]
+    west: npt.NDArray[np.float64]
+    south: npt.NDArray[np.float64]
+    east: npt.NDArray[np.float64]
+    north: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.hub_id)

@@ -1,0 +1,1 @@
+"""Synthetic GPS data with known truth."""

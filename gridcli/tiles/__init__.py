@@ -1,0 +1,1 @@
+"""Counted tiles: the table that contraction fills, and its finished form."""
