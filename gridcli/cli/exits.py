@@ -1,0 +1,153 @@
+"""Every way a command can end, as an exit code and one paragraph: the only place that decides.
+
+The codes are those of docs/contract.md, section 5. Click's own defaults differ from them (it
+ends with 1 on a broken pipe and on Ctrl-C), so its `main` is not used.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+import textwrap
+import traceback
+from typing import TYPE_CHECKING
+
+import click
+
+from gridcli.errors import GridcliError
+from gridcli.runtime.signals import Interrupted, handle_signals
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROGRAM = "gridcli"
+
+BUG = 1
+WRONG_USAGE = 2
+BAD_INPUT = 3
+OUTPUT_FAILED = 5
+OUT_OF_RESOURCES = 6
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+_RESOURCE_ERRORS = {
+    errno.ENOSPC: "no space is left on a disk",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.ENOMEM: "memory is exhausted",
+    errno.EMFILE: "too many files are open (see ulimit -n)",
+    errno.ENFILE: "too many files are open on this machine",
+}
+_OUTPUT_ERRORS = {errno.EROFS, errno.EFBIG}
+
+
+def run(command: click.Command, arguments: Sequence[str]) -> int:
+    """Run `command` and return its exit code; whatever went wrong has been said.
+
+    Parameters
+    ----------
+    command : click.Command
+        Its context's `obj` is the `StopFlag` that signals set.
+    arguments : sequence of str
+        The command line without the program's name.
+    """
+    try:
+        with (
+            handle_signals() as stop,
+            command.make_context(PROGRAM, list(arguments), obj=stop) as context,
+        ):
+            command.invoke(context)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except BaseException as error:  # noqa: BLE001 - this is the one place that handles them all
+        return _report(error)
+    return 0
+
+
+def _report(error: BaseException) -> int:
+    """Say what went wrong, unless it is a broken pipe, and return the exit code."""
+    code, message = explain(error)
+    try:
+        if code == BUG:
+            traceback.print_exception(error)
+        if message:
+            click.echo(message, err=True)
+    except OSError:
+        pass  # nobody is left to be told
+    if code == BROKEN_PIPE:
+        _abandon_standard_output()
+    return code
+
+
+def explain(error: BaseException) -> tuple[int, str]:
+    """Return the exit code of an error and the paragraph to show, which may be empty."""
+    match error:
+        case Interrupted():
+            return error.exit_code, f"{PROGRAM}: stopped by {error.name}."
+        case KeyboardInterrupt() | click.Abort():
+            return INTERRUPTED, f"{PROGRAM}: stopped by SIGINT."
+        case click.exceptions.NoArgsIsHelpError():
+            return WRONG_USAGE, error.format_message()
+        case click.UsageError():
+            return WRONG_USAGE, _paragraph(f"{error.format_message()} {_where_help_is(error)}")
+        case click.ClickException():
+            return WRONG_USAGE, _paragraph(error.format_message())
+        case GridcliError():
+            return error.exit_code, _paragraph(str(error))
+        case BrokenPipeError():
+            return BROKEN_PIPE, ""
+        case MemoryError():
+            return OUT_OF_RESOURCES, _paragraph(
+                "memory is exhausted. A coarser --prec needs fewer tiles, and fewer --threads "
+                "need fewer buffers."
+            )
+        case OSError() if error.errno is not None:
+            return _explain_os_error(error)
+        case _:
+            return BUG, _paragraph(
+                "this is a bug in gridcli: please report it with the lines above and the command."
+            )
+
+
+def _explain_os_error(error: OSError) -> tuple[int, str]:
+    """Explain an error of the operating system that no reader or writer has explained."""
+    where = f"{error.filename}: " if error.filename is not None else ""
+    if error.errno in _RESOURCE_ERRORS:
+        advice = "Free some, or choose another --temp-dir or output folder."
+        reason = _RESOURCE_ERRORS[error.errno]
+        return OUT_OF_RESOURCES, _paragraph(f"{where}{reason}. {advice}")
+    code = OUTPUT_FAILED if error.errno in _OUTPUT_ERRORS else BAD_INPUT
+    return code, _paragraph(f"{where}{error.strerror}.")
+
+
+def _where_help_is(error: click.UsageError) -> str:
+    return f"Try '{error.ctx.command_path} --help'." if error.ctx is not None else ""
+
+
+def _paragraph(message: str) -> str:
+    """Return the message as the user sees it: wrapped on a terminal, else one line.
+
+    A line of a log stays one line, so that `grep` shows all of it.
+    """
+    text = f"{PROGRAM}: error: {message.strip()}"
+    if not (sys.stderr is not None and sys.stderr.isatty()):
+        return text
+    width = min(shutil.get_terminal_size().columns, 100)
+    return "\n".join(
+        textwrap.fill(
+            line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
+        for line in text.splitlines()
+    )
+
+
+def _abandon_standard_output() -> None:
+    """Let what is still buffered for a closed pipe go nowhere when Python exits."""
+    if sys.stdout is None:
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

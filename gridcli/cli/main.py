@@ -1,0 +1,52 @@
+"""The `gridcli` command: a group whose commands are imported when they are asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+from gridcli import __version__
+
+COMMANDS = {
+    "completion": "gridcli.cli.completion",
+}
+"""Module of each command; the command is the module's attribute of the same name."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports the module of a command when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the names of all commands, in the order of the documentation."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Return the command, or None where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: Any = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
+        assert isinstance(command, click.Command)  # noqa: S101
+        return command
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "auto_envvar_prefix": "GRIDCLI",
+        "max_content_width": 100,
+    },
+)
+@click.version_option(__version__, prog_name="gridcli")
+def cli() -> None:
+    r"""Find hubs in huge GPS files with RASTER clustering.
+
+    Every option can also be given as an environment variable, e.g. GRIDCLI_RASTER_TAU=10;
+    repeatable ones hold one value a line.
+
+    \b
+    Example:
+      gridcli raster trips/ -o hubs.geojson
+    """
