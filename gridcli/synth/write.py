@@ -1,0 +1,264 @@
+"""Writes a synthetic data set: part files, and the truth where no reader takes it for data."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from gridcli.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from gridcli.synth.parts import SyntheticData
+
+ProfileName = Literal["paper", "fleet"]
+FileFormat = Literal["parquet", "csv", "csv.gz"]
+
+POINTS_PER_FILE = 10_000_000
+TRUTH_FILE = Path("_truth") / "truth.parquet"
+"""Below the output folder: inputs skip names that begin with an underscore."""
+PART_FILE = re.compile(r"part-\d{5}\.(parquet|csv|csv\.gz)")
+MAX_FILES = 100_000
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What `generate` wrote.
+
+    Attributes
+    ----------
+    files : list of Path
+        The part files, in order.
+    truth : Path
+    points, clusters : int
+    n_bytes : int
+        Of the part files together.
+    """
+
+    files: list[Path]
+    truth: Path
+    points: int
+    clusters: int
+    n_bytes: int
+
+
+def generate(
+    out_dir: str | Path,
+    profile: ProfileName = "paper",
+    *,
+    points: int,
+    clusters: int | None = None,
+    seed: int = 1,
+    files: int | None = None,
+    file_format: FileFormat = "parquet",
+    vehicles: int | None = None,
+    overwrite: bool = False,
+    threads: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> Generated:
+    """Generate synthetic GPS points into a folder, with the truth behind them.
+
+    Writes ``part-00000.parquet`` and following (or ``.csv``, ``.csv.gz``) and
+    ``_truth/truth.parquet``. The same arguments give the same bytes, whatever `threads` is, and
+    the same rows in the same order, whatever `files` is. The folder appears when it is complete.
+
+    Parameters
+    ----------
+    out_dir : str or Path
+        Made if missing; must be empty otherwise.
+    profile : {"paper", "fleet"}
+        `gridcli.synth.paper.PaperData` or `gridcli.synth.fleet.FleetData`.
+    points : int
+        Rows in all files together.
+    clusters : int, optional
+        Clusters or hubs; one for every 500 points by default.
+    seed : int
+        Not negative.
+    files : int, optional
+        Part files; one for every 10 million points by default.
+    file_format : {"parquet", "csv", "csv.gz"}
+    vehicles : int, optional
+        Of the fleet profile; one for every 25 000 points by default.
+    overwrite : bool
+        Replace what an earlier run left in the folder.
+    threads : int
+        Part files generated at a time.
+    progress : callable, optional
+        Called with the number of rows just generated; from several threads.
+
+    Returns
+    -------
+    Generated
+
+    Raises
+    ------
+    UsageError
+        A number is out of range.
+    OutputError
+        The folder is not empty, or cannot be written.
+    """
+    target = Path(out_dir)
+    if points < 1 or seed < 0:
+        raise UsageError("--points must be at least 1, and --seed not negative.")
+    clusters = max(1, points // 500) if clusters is None else clusters
+    if not 1 <= clusters <= points:
+        raise UsageError(f"--clusters {clusters} must be between 1 and --points ({points}).")
+    files = -(-points // POINTS_PER_FILE) if files is None else files
+    if not 1 <= files <= min(points, MAX_FILES):
+        raise UsageError(f"--files {files} must be between 1 and {min(points, MAX_FILES)}.")
+    data = _data_set(profile, points, clusters, seed, vehicles)
+    check_target(target, overwrite=overwrite)
+    names = [f"part-{index:05}.{file_format}" for index in range(files)]
+    with _folder_in_the_making(target) as partial:
+        _write_parts(data, [partial / name for name in names], file_format, threads, progress)
+        (partial / TRUTH_FILE).parent.mkdir()
+        _write_tables(partial / TRUTH_FILE, iter([data.truth()]), "parquet", "zstd")
+        n_bytes = sum((partial / name).stat().st_size for name in names)
+    return Generated(
+        [target / name for name in names], target / TRUTH_FILE, points, clusters, n_bytes
+    )
+
+
+def _data_set(
+    profile: ProfileName, points: int, clusters: int, seed: int, vehicles: int | None
+) -> SyntheticData:
+    if profile == "paper":
+        if vehicles is not None:
+            raise UsageError("--vehicles belongs to --profile fleet; the paper's points have none.")
+        from gridcli.synth.paper import PaperData
+
+        return PaperData(points, clusters, seed)
+    raise UsageError(f"--profile {profile} is not one of paper, fleet.")
+
+
+def check_target(target: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that holds anything that a run may not replace.
+
+    Raises
+    ------
+    OutputError
+        It is a file, it is not empty and `overwrite` is false, or it holds files that no run of
+        `generate` wrote.
+    """
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise OutputError(f"{target} exists and is not a folder; name a new folder.")
+    if not target.exists():
+        return
+    present = sorted(path.name for path in target.iterdir())
+    if present and not overwrite:
+        raise OutputError(
+            f"The folder {target} is not empty (it holds {present[0]}); name another, or add "
+            "--overwrite to replace generated data."
+        )
+    foreign = [name for name in present if not _is_ours(name)]
+    if foreign:
+        raise OutputError(
+            f"The folder {target} holds {foreign[0]}, which gridcli generate did not write; "
+            "--overwrite replaces generated data only. Name another folder."
+        )
+
+
+def _is_ours(name: str) -> bool:
+    return name == TRUTH_FILE.parent.name or PART_FILE.fullmatch(name) is not None
+
+
+@contextmanager
+def _folder_in_the_making(target: Path) -> Iterator[Path]:
+    """Yield a folder beside `target` that takes its place on success and vanishes on failure."""
+    whole = target.absolute()
+    partial = whole.parent / f".{whole.name}.partial"
+    replaced = whole.parent / f".{whole.name}.replaced"
+    try:
+        whole.parent.mkdir(parents=True, exist_ok=True)
+        for leftover in (partial, replaced):  # of a run that was killed
+            shutil.rmtree(leftover, ignore_errors=True)
+        partial.mkdir()
+        try:
+            yield partial
+            if whole.exists():
+                whole.rename(replaced)
+            try:
+                partial.rename(whole)
+            except OSError:
+                if replaced.exists():
+                    replaced.rename(whole)
+                raise
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+            shutil.rmtree(replaced, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write {target}: {error.strerror or error}. Name a folder that can be written, "
+            "on a disk with room."
+        ) from error
+
+
+def _write_parts(
+    data: SyntheticData,
+    paths: list[Path],
+    file_format: FileFormat,
+    threads: int,
+    progress: Callable[[int], None] | None,
+) -> None:
+    stop = threading.Event()
+
+    def tables(index: int) -> Iterator[Any]:
+        for table in data.part(index, len(paths)):
+            if stop.is_set():
+                return
+            yield table
+            if progress is not None:
+                progress(table.num_rows)
+
+    def write(index: int) -> None:
+        _write_tables(paths[index], tables(index), file_format, data.compression, data.schema)
+
+    pool = ThreadPoolExecutor(max(1, threads), thread_name_prefix="generate")
+    try:
+        for done in as_completed([pool.submit(write, index) for index in range(len(paths))]):
+            done.result()
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+
+
+def _write_tables(
+    path: Path,
+    tables: Iterator[Any],
+    file_format: FileFormat,
+    compression: str,
+    schema: Any = None,
+) -> None:
+    """Write tables one after the other, a row group each, and sync the file."""
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet as pq
+
+    if schema is None:
+        first = next(tables)
+        schema, tables = first.schema, iter([first])
+    codec = "gzip" if file_format == "csv.gz" else None
+    with pa.output_stream(str(path), compression=codec) as sink:
+        if file_format == "parquet":
+            # Dictionaries of distinct doubles only cost time.
+            dictionary = [f.name for f in schema if not pa.types.is_floating(f.type)]
+            writer = pq.ParquetWriter(
+                sink, schema, compression=compression, use_dictionary=dictionary
+            )
+        else:
+            writer = pyarrow.csv.CSVWriter(
+                sink, schema, write_options=pyarrow.csv.WriteOptions(quoting_style="needed")
+            )
+        with writer:
+            for table in tables:
+                writer.write_table(table)
+    with path.open("rb") as written:
+        os.fsync(written.fileno())
