@@ -1,0 +1,162 @@
+"""Types of option values: parsed exactly, with an error that says what is accepted."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_DECIMAL = re.compile(r"\d+(\.\d*)?|\.\d+")
+_NUMBER_OR_RATIO = re.compile(r"(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,2})?|\d+/\d+", re.IGNORECASE)
+_MULTIPLIERS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
+
+
+BoundingBox = tuple[float, float, float, float]
+
+
+class Lines(click.ParamType[str]):
+    """Text that may hold blanks: one value a line where it comes from the environment."""
+
+    name = "text"
+
+    def split_envvar_value(self, rv: str) -> Sequence[str]:
+        """Split the value of an environment variable into lines, dropping empty ones."""
+        return [line.strip() for line in rv.splitlines() if line.strip()]
+
+
+class Count(click.ParamType[int]):
+    """A number of things: 250000, 50M, 100k, 1.5G."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number as an integer."""
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([kmgb]?)", str(value).strip().lower())
+        if match is None:
+            self.fail(f"{value!r} is not a number such as 250000, 100k or 50M.", param, ctx)
+        number = Decimal(match[1]) * _MULTIPLIERS[match[2]]
+        if number != number.to_integral_value():
+            self.fail(f"{value!r} is not a whole number.", param, ctx)
+        return int(number)
+
+
+class Scale(click.ParamType[Fraction]):
+    """The exact size of one step of a scaled integer: 1e-7, 0.000001, 1/3600000."""
+
+    name = "number"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Fraction:
+        """Return the number as a fraction, so that no digit is lost."""
+        if isinstance(value, Fraction):
+            return value
+        text = str(value).strip()
+        if _NUMBER_OR_RATIO.fullmatch(text) is None:
+            self.fail(f"{value!r} is not a number such as 1e-7 or 1/3600000.", param, ctx)
+        try:
+            scale = Fraction(text)
+        except ZeroDivisionError:
+            self.fail(f"{value!r} divides by 0.", param, ctx)
+        if scale == 0:
+            self.fail(f"{value!r} is not greater than 0.", param, ctx)
+        return scale
+
+
+class Box(click.ParamType[BoundingBox]):
+    """Four numbers: west, south, east, north."""
+
+    name = "W,S,E,N"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> BoundingBox:
+        """Return the four numbers; whether they make sense depends on other options."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            west, south, east, north = (_finite(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(
+                f"{value!r} is not four numbers W,S,E,N, e.g. 11.5,57.6,12.2,57.8.", param, ctx
+            )
+        if south > north:
+            self.fail(f"{value!r}: south {south:g} is greater than north {north:g}.", param, ctx)
+        return west, south, east, north
+
+
+class BadLimit(click.ParamType[Fraction | int]):
+    """How many rows may be bad: a share (1%) or a number of rows (1000, 10k)."""
+
+    name = "share% or number"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Fraction | int:
+        """Return a share as a fraction of 1, or a number of rows as an integer."""
+        if isinstance(value, Fraction | int):
+            return value
+        text = str(value).strip()
+        if not text.endswith("%"):
+            return Count().convert(text, param, ctx)
+        if _DECIMAL.fullmatch(text[:-1].strip()) is None:
+            self.fail(f"{value!r} is not a share such as 1% or 0.5%.", param, ctx)
+        share = Fraction(text[:-1].strip()) / 100
+        if share > 1:
+            self.fail(f"{value!r} is not between 0% and 100%.", param, ctx)
+        return share
+
+
+class Crs(click.ParamType[str]):
+    """A coordinate reference system as EPSG:n."""
+
+    name = "EPSG:n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name in capitals."""
+        text = str(value).strip().upper()
+        if re.fullmatch(r"EPSG:\d{4,6}", text) is None:
+            self.fail(f"{value!r} is not of the form EPSG:3857.", param, ctx)
+        return text
+
+
+class Names(click.ParamType[tuple[str, ...]]):
+    """Column names separated by commas."""
+
+    name = "a,b,…"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Return the names; an empty one stands for a column that is not used."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(name.strip() for name in str(value).split(","))
+        used = [name for name in names if name]
+        if not used:
+            self.fail(f"{value!r} names no column.", param, ctx)
+        if len(set(used)) < len(used):
+            self.fail(f"{value!r} names a column twice.", param, ctx)
+        return names
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
+
+
+def is_standard_stream(name: str | os.PathLike[str] | None) -> bool:
+    """Return whether a file option names standard input or output."""
+    return name is not None and os.fspath(name) == "-"
