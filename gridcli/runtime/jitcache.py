@@ -1,35 +1,113 @@
-"""Where numba keeps compiled kernels, chosen before numba is imported.
-
-numba's ``cache=True`` raises at import when neither the package folder nor the user's cache
-folder can be written, as in a read-only container. Then kernels are kept in a folder of the
-user's own below the temporary directory, or not kept at all.
-"""
+"""Where the machine code of kernels is kept between runs."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
+import sys
 import tempfile
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
+
+ENTRY = "gridcli_kernel"
+"""Symbol of a kernel's entry in its object code."""
 
 
-def choose_cache_folder() -> bool:
-    """Set NUMBA_CACHE_DIR where needed; return whether compiled kernels can be cached."""
-    if os.environ.get("NUMBA_CACHE_DIR"):
-        return _is_writable(Path(os.environ["NUMBA_CACHE_DIR"]))
-    package = Path(__file__).resolve().parent.parent
-    if os.access(package, os.W_OK):
-        return True
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
-    for folder in (Path(home) / "gridcli", Path(tempfile.gettempdir()) / f"gridcli-{os.getuid()}"):
-        if _is_writable(folder) and folder.stat().st_uid == os.getuid():
-            os.environ["NUMBA_CACHE_DIR"] = str(folder)
-            return True
-    return False
+@cache
+def target_machine() -> Any:
+    """Return llvmlite's target machine for this processor."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(),
+        features=llvm.get_host_cpu_features().flatten(),
+        opt=3,
+        reloc="pic" if sys.platform.startswith("linux") else "default",
+        codemodel="jitdefault",
+        jit=True,
+    )
 
 
-def _is_writable(folder: Path) -> bool:
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError:
-        return False
-    return os.access(folder, os.W_OK)
+class KernelCache:
+    """The file that keeps one kernel's machine code.
+
+    Its name holds a hash of everything that the code depends on: the text of the kernel's
+    module, the signature, the processor, and the versions of the compiler.
+    """
+
+    def __init__(self, function: Callable[..., Any], signature: str) -> None:
+        source = Path(function.__code__.co_filename)
+        digest = hashlib.sha256(_environment())
+        digest.update(source.read_bytes())
+        digest.update(f"{function.__qualname__}({signature})".encode())
+        folder = _folder(source.parent)
+        name = f"{function.__module__}.{function.__qualname__}-{digest.hexdigest()[:20]}.o"
+        self._path = folder / name if folder else None
+
+    def read(self) -> bytes | None:
+        """Return the kept machine code; None where there is none, or it is damaged."""
+        if self._path is None:
+            return None
+        try:
+            content = self._path.read_bytes()
+        except OSError:
+            return None
+        digest, code = content[:32], content[32:]
+        return code if hashlib.sha256(code).digest() == digest else None
+
+    def write(self, code: bytes) -> None:
+        """Keep the machine code; a cache that cannot be written costs time, never a run."""
+        if self._path is None:
+            return
+        with contextlib.suppress(OSError):
+            handle, temporary = tempfile.mkstemp(dir=self._path.parent, suffix=".tmp")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(hashlib.sha256(code).digest() + code)
+                Path(temporary).replace(self._path)
+            except OSError:
+                Path(temporary).unlink(missing_ok=True)
+
+
+@cache
+def _environment() -> bytes:
+    import llvmlite.binding as llvm
+
+    compiler = Path(__file__).with_name("compiler.py").read_bytes()
+    parts = (
+        version("numba"),
+        version("llvmlite"),
+        llvm.get_process_triple(),
+        llvm.get_host_cpu_name(),
+        llvm.get_host_cpu_features().flatten(),
+    )
+    return "\n".join(parts).encode() + compiler
+
+
+@cache
+def _folder(package: Path) -> Path | None:
+    """Return a folder that can be written and that nobody else can have written to."""
+    chosen = os.environ.get("GRIDCLI_CACHE_DIR")
+    if chosen:
+        candidates = [Path(chosen)]
+    else:
+        home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
+        candidates = [
+            package / "__pycache__",
+            Path(home) / "gridcli",
+            Path(tempfile.gettempdir()) / f"gridcli-{os.getuid()}",
+        ]
+    for folder in candidates:
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK) and folder.stat().st_uid == os.getuid():
+            return folder
+    return None

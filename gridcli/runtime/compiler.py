@@ -1,0 +1,102 @@
+"""Compiling a kernel to machine code with numba. Imported only when a kernel is not cached."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any
+
+import llvmlite.binding as llvm
+import numba
+import numpy as np
+from numba import types as nb
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
+
+from gridcli.runtime.jitcache import ENTRY, target_machine
+
+_LIBRARY_FUNCTIONS = frozenset(
+    "acos asin atan atan2 cbrt ceil cos exp expm1 fabs floor fmod hypot ldexp log log10 log1p "
+    "memcmp memcpy memmove memset pow rint round sin sqrt tan tanh trunc".split()
+)
+"""What machine code may ask of the C library, which every process has loaded."""
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _array_at(_context: Any, pointer: Any, shape: Any) -> Any:
+    """Make a C-contiguous array of the memory at a pointer (numba's carray needs its runtime)."""
+    array_type = nb.Array(pointer.dtype, len(shape), "C")
+
+    def generate(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        array = context.make_array(array_type)(context, builder)
+        item = context.get_abi_sizeof(context.get_data_type(pointer.dtype))
+        lengths = cgutils.unpack_tuple(builder, args[1], len(shape))
+        strides = [context.get_constant(nb.intp, item)]
+        for length in reversed(lengths[1:]):
+            strides.insert(0, builder.mul(strides[0], length))
+        populate_array(
+            array,
+            data=args[0],
+            shape=lengths,
+            strides=strides,
+            itemsize=context.get_constant(nb.intp, item),
+            meminfo=None,
+        )
+        return array._getvalue()  # noqa: SLF001 - numba's own way of reading a proxy
+
+    return array_type(pointer, shape), generate
+
+
+def machine_code(
+    function: Callable[..., Any],
+    arguments: list[tuple[np.dtype[Any], int]],
+    parts: dict[str, Callable[..., Any]],
+) -> bytes:
+    """Return the object code of a kernel whose only symbol of interest is `ENTRY`.
+
+    numba passes an array as seven and more values, some of them pointers into its runtime. The
+    compiled entry takes a pointer and the lengths instead, and makes the array from them.
+
+    Raises
+    ------
+    RuntimeError
+        The kernel needs something of numba's runtime: it allocates or raises.
+    """
+    options: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
+    scope = dict(function.__globals__)
+    for name, part in parts.items():
+        scope[name] = numba.njit(**options)(types.FunctionType(part.__code__, scope, name))
+    scope["_kernel"] = numba.njit(**options)(
+        types.FunctionType(function.__code__, scope, function.__name__)
+    )
+    scope["_array_at"] = _array_at
+    names, values, signature = [], [], []
+    for i, (dtype, dimensions) in enumerate(arguments):
+        scalar = numba.from_dtype(dtype)
+        names.append(f"a{i}")
+        signature.append(nb.CPointer(scalar) if dimensions else scalar)
+        lengths = [f"a{i}_{d}" for d in range(dimensions)]
+        names += lengths
+        signature += [nb.int64] * dimensions
+        values.append(f"_array_at(a{i}, ({', '.join(lengths)},))" if dimensions else f"a{i}")
+    source = f"def entry({', '.join(names)}):\n    return _kernel({', '.join(values)})\n"
+    exec(compile(source, f"<entry of {function.__qualname__}>", "exec"), scope)  # noqa: S102 - built from type names alone
+    entry = numba.njit(tuple(signature), no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(
+        scope["entry"]
+    )
+    overload = next(iter(entry.overloads.values()))
+    module = llvm.parse_assembly(next(iter(entry.inspect_llvm().values())))
+    for symbol in module.functions:
+        known = symbol.name.startswith("llvm.") or symbol.name in _LIBRARY_FUNCTIONS
+        if symbol.is_declaration and not known and _is_called(module, symbol.name):
+            raise RuntimeError(f"kernel {function.__qualname__} calls {symbol.name}")
+    module.get_function(overload.fndesc.llvm_func_name).name = ENTRY
+    module.verify()
+    code: bytes = target_machine().emit_object(module)
+    return code
+
+
+def _is_called(module: Any, name: str) -> bool:
+    text = str(module)
+    return text.count(f"@{name}(") + text.count(f'@"{name}"(') > 1

@@ -1,0 +1,237 @@
+"""Counting tile keys: a small cache per thread, partitions, open-addressing tables.
+
+A key's hash decides everything: its highest bits name the partition, the next 32 bits the slot.
+A table of ``cap`` slots maps those 32 bits to a slot by ``bits * cap >> 32``, so that a table may
+have any size, growing by half instead of doubling, and lies in hash order: a larger table is
+filled by walking the smaller one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gridcli.runtime.jit import kernel, part
+
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+"""2^64 divided by the golden ratio, odd: multiplicative hashing (Knuth, TAOCP 3, 6.4)."""
+
+CACHE_BITS = 12
+"""4 096 slots of 16 bytes: the cache of one thread stays in its core's L2."""
+
+
+@kernel("uint64[:], int64, uint64[:], int64[:], uint64[:], int64[:] -> int64")
+def combine_keys(keys, n, cache_keys, cache_counts, out_keys, out_counts):  # type: ignore[no-untyped-def]
+    """Count keys in a direct-mapped cache; what falls out of it is appended to the output.
+
+    Consecutive fixes of a vehicle lie in the same few tiles, so most of them end here.
+
+    Parameters
+    ----------
+    keys : uint64 (>= n,)
+    n : int
+    cache_keys : uint64 (2^CACHE_BITS,)
+    cache_counts : int64 (2^CACHE_BITS,)
+        0 marks a free slot.
+    out_keys, out_counts : uint64, int64 (>= n,)
+
+    Returns
+    -------
+    n_out : int
+    """
+    n_out = 0
+    for i in range(n):
+        key = keys[i]
+        slot = (key * MULTIPLIER) >> np.uint64(64 - CACHE_BITS)
+        if cache_keys[slot] == key:
+            cache_counts[slot] += 1
+            continue
+        if cache_counts[slot] > 0:
+            out_keys[n_out] = cache_keys[slot]
+            out_counts[n_out] = cache_counts[slot]
+            n_out += 1
+        cache_keys[slot] = key
+        cache_counts[slot] = 1
+    return n_out
+
+
+@kernel("uint64[:], int64[:], int64, int64, int64[:], int64[:], uint64[:], int64[:]")
+def partition_keys(keys, counts, n, shift, starts, place, out_keys, out_counts):  # type: ignore[no-untyped-def]
+    """Sort keys and counts by partition (one counting-sort pass).
+
+    Parameters
+    ----------
+    keys, counts : uint64, int64 (>= n,)
+    n : int
+    shift : int
+        64 minus the number of partition bits.
+    starts : int64 (partitions + 1,)
+        Receives where each partition begins in the output.
+    place : int64 (partitions + 1,)
+        Scratch.
+    out_keys, out_counts : uint64, int64 (>= n,)
+    """
+    for p in range(starts.shape[0]):
+        starts[p] = 0
+    s = np.uint64(shift)
+    for i in range(n):
+        starts[np.int64((keys[i] * MULTIPLIER) >> s) + 1] += 1
+    for p in range(1, starts.shape[0]):
+        starts[p] += starts[p - 1]
+    for p in range(starts.shape[0]):
+        place[p] = starts[p]
+    for i in range(n):
+        key = keys[i]
+        p = np.int64((key * MULTIPLIER) >> s)
+        j = place[p]
+        place[p] = j + 1
+        out_keys[j] = key
+        out_counts[j] = counts[i]
+
+
+@part
+def _insert(slots, used, limit, bits, keys, counts, start, stop):  # type: ignore[no-untyped-def]
+    """Add counts to one partition's table until it is full: returns `used` and where it stopped."""
+    cap = np.uint64(slots.shape[0])
+    b = np.uint64(bits)
+    half = np.uint64(32)
+    i = start
+    while i < stop:
+        key = keys[i]
+        j = ((((key * MULTIPLIER) << b) >> half) * cap) >> half
+        while slots[j, 1] != 0 and slots[j, 0] != key:
+            j += np.uint64(1)
+            if j == cap:
+                j = np.uint64(0)
+        if slots[j, 1] == 0:
+            if used >= limit:
+                return used, i
+            slots[j, 0] = key
+            used += 1
+        slots[j, 1] += np.uint64(counts[i])
+        i += 1
+    return used, i
+
+
+@kernel(
+    "uint64[:], int64[:], int64[:], int64, int64, int64, uint64[:,:,:], int64[:], int64, "
+    "uint64[:,:], int64[:,:], int64[:] -> int64"
+)
+def append_to_group(  # type: ignore[no-untyped-def]
+    keys, counts, starts, first, resume, everything, slots, used, bits, pending, pending_counts, held
+):
+    """Hold back the new counts of one group's partitions; insert those that became too many.
+
+    Inserting many keys at once into one partition loads its table from memory once for all of
+    them, where inserting them as they come would miss the processor's caches with every key.
+
+    Parameters
+    ----------
+    keys, counts : uint64, uint32 or int64
+        New keys, sorted by partition.
+    starts : int64 (all partitions + 1,)
+        Where each partition begins in `keys`; moved forward as keys are inserted directly.
+    first : int
+        Number of the group's first partition.
+    resume : int
+        Partition of the group, from 0, to go on with.
+    everything : bool
+        Insert all, hold nothing back.
+    slots : uint64 (partitions, cap, 2)
+        Key and count of each slot, by partition of the group; count 0 marks a free slot.
+    used : int64 (partitions,)
+        Occupied slots.
+    bits : int
+        Partition bits.
+    pending, pending_counts : uint64, int64 (partitions, room)
+        Held-back keys and their counts.
+    held : int64 (partitions,)
+        How many are held back.
+
+    Returns
+    -------
+    resume : int
+        The partition whose table is full: call again with it once the group has grown. The number
+        of partitions when all is done.
+    """
+    partitions = slots.shape[0]
+    room = pending.shape[1]
+    cap = slots.shape[1]
+    limit = cap - cap // 5
+    for q in range(resume, partitions):
+        start, stop = starts[first + q], starts[first + q + 1]
+        n = held[q]
+        if n + stop - start > room or everything:
+            used[q], done = _insert(
+                slots[q], used[q], limit, bits, pending[q], pending_counts[q], 0, n
+            )
+            if done < n:
+                for i in range(done, n):
+                    pending[q, i - done] = pending[q, i]
+                    pending_counts[q, i - done] = pending_counts[q, i]
+                held[q] = n - done
+                return q
+            n = 0
+            held[q] = 0
+        if stop - start > room or everything:
+            used[q], done = _insert(slots[q], used[q], limit, bits, keys, counts, start, stop)
+            if done < stop:
+                starts[first + q] = done
+                return q
+            continue
+        for i in range(start, stop):
+            pending[q, n] = keys[i]
+            pending_counts[q, n] = counts[i]
+            n += 1
+        held[q] = n
+    return partitions
+
+
+@kernel("uint64[:,:,:], uint64[:,:,:], int64")
+def grow_group(old, new, bits):  # type: ignore[no-untyped-def]
+    """Move all slots into larger, empty tables (uint64 (partitions, cap, 2) both)."""
+    cap = np.uint64(new.shape[1])
+    b = np.uint64(bits)
+    half = np.uint64(32)
+    for p in range(old.shape[0]):
+        for i in range(old.shape[1]):
+            if old[p, i, 1] == 0:
+                continue
+            key = old[p, i, 0]
+            j = ((((key * MULTIPLIER) << b) >> half) * cap) >> half
+            while new[p, j, 1] != 0:
+                j += np.uint64(1)
+                if j == cap:
+                    j = np.uint64(0)
+            new[p, j, 0] = key
+            new[p, j, 1] = old[p, i, 1]
+
+
+@kernel("uint64[:,:,:], int64, uint64[:], int64[:] -> int64, int64")
+def extract_group(slots, least, keys, counts):  # type: ignore[no-untyped-def]
+    """Copy the tiles of a group that hold at least `least` points.
+
+    Parameters
+    ----------
+    slots : uint64 (partitions, cap, 2)
+    least : int
+    keys, counts : uint64, int64
+        With room for all of them; empty to learn how many there are.
+
+    Returns
+    -------
+    n, largest : int
+        Tiles that reach `least`; the largest count of all.
+    """
+    n = 0
+    largest = np.uint64(0)
+    copy = keys.shape[0] > 0
+    for p in range(slots.shape[0]):
+        for i in range(slots.shape[1]):
+            count = slots[p, i, 1]
+            largest = max(largest, count)
+            if count >= np.uint64(least) and count > 0:
+                if copy:
+                    keys[n] = slots[p, i, 0]
+                    counts[n] = count
+                n += 1
+    return n, np.int64(largest)
