@@ -1,0 +1,99 @@
+"""The WGS84 ellipsoid: exact areas of tiles, and radii of curvature.
+
+Source: Snyder, Map Projections: A Working Manual (USGS Professional Paper 1395), equation 3-12
+for areas and section 4 for radii.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from gridcli.grid.grid import MULTIPLY, Grid
+
+SEMI_MAJOR_M = 6_378_137.0
+FLATTENING = 1 / 298.257223563
+SEMI_MINOR_M = SEMI_MAJOR_M * (1 - FLATTENING)
+ECCENTRICITY_2 = FLATTENING * (2 - FLATTENING)
+ECCENTRICITY = math.sqrt(ECCENTRICITY_2)
+
+Float64s = npt.NDArray[np.float64]
+
+
+def row_areas(grid: Grid, rows: npt.NDArray[np.int32]) -> Float64s:
+    """Return the area of one whole tile in each row, in square metres (square units if planar).
+
+    Rows that reach beyond a pole (real precisions) are clipped there. Latitudes are measured
+    from the nearer pole in tiles, so that no digit is lost in small tiles or near a pole.
+
+    Parameters
+    ----------
+    grid : Grid
+    rows : ndarray of int32, shape (n,)
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+    """
+    side = tile_side(grid)
+    if grid.planar:
+        return np.full(len(rows), side * side)
+    step = math.radians(side)
+    to_pole = Fraction(90) / Fraction(side) if grid.rule == MULTIPLY else 90 * Fraction(grid.scale)
+    polar_height = float(to_pole - grid.last_row)
+    from_equator = np.abs(rows + 0.5)
+    is_polar = from_equator > grid.last_row
+    colatitude = np.where(is_polar, polar_height / 2, grid.last_row - from_equator + polar_height)
+    height = np.where(is_polar, polar_height, 1.0)
+    return tile_area(colatitude * step, height * step, step)
+
+
+def tile_side(grid: Grid) -> float:
+    """Return the side of a tile, in degrees (coordinate units if planar)."""
+    return grid.scale if grid.rule == MULTIPLY else 1.0 / grid.scale
+
+
+def column_overlap(grid: Grid) -> float:
+    """Return how many tiles longer the columns are than the circle: what partial columns lack."""
+    if grid.planar or grid.rule == MULTIPLY:
+        return 0.0
+    return float(grid.columns - 360 * Fraction(grid.scale))
+
+
+def tile_area(colatitude: Float64s, height: Float64s, width: float) -> Float64s:
+    """Return the area between two parallels and two meridians on WGS84, in square metres.
+
+    With s = sin(latitude), the area from the equator is, per radian of longitude,
+    ``b^2/2 (s / (1 - e^2 s^2) + atanh(e s) / e)``; the difference of two such terms is written
+    without subtracting nearly equal numbers.
+
+    Parameters
+    ----------
+    colatitude : ndarray of float64
+        Angle from the middle parallel to the nearer pole, in radians.
+    height, width : ndarray of float64, float
+        Differences of latitude and longitude, in radians.
+    """
+    sin_half = np.sin(height / 2)
+    difference = 2 * np.sin(colatitude) * sin_half  # s2 - s1
+    product = np.cos(colatitude) ** 2 - sin_half**2  # s1 s2
+    remainder = 1 - ECCENTRICITY_2 * product
+    fraction = (1 + ECCENTRICITY_2 * product) / (remainder**2 - ECCENTRICITY_2 * difference**2)
+    logarithm = np.arctanh(ECCENTRICITY * difference / remainder) / ECCENTRICITY
+    area: Float64s = SEMI_MINOR_M**2 / 2 * width * (difference * fraction + logarithm)
+    return area
+
+
+def radii_of_curvature(latitude: Float64s) -> tuple[Float64s, Float64s]:
+    """Return the radii of curvature in the meridian and in the prime vertical, in metres.
+
+    Parameters
+    ----------
+    latitude : ndarray of float64
+        Degrees.
+    """
+    root = np.sqrt(1 - ECCENTRICITY_2 * np.sin(np.radians(latitude)) ** 2)
+    return SEMI_MAJOR_M * (1 - ECCENTRICITY_2) / root**3, SEMI_MAJOR_M / root
