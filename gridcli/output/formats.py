@@ -1,0 +1,112 @@
+"""Which format an output has, and the writer of each."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import TYPE_CHECKING, BinaryIO
+
+from gridcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from gridcli.output.layer import Layer
+
+SUFFIXES = {
+    ".geojson": "geojson",
+    ".json": "geojson",
+    ".geojsonl": "geojsonl",
+    ".ndjson": "geojsonl",
+    ".geojsons": "geojsons",
+    ".parquet": "parquet",
+    ".csv": "csv",
+    ".arrow": "arrow",
+}
+FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
+"""Names for ``--format``."""
+WGS84_ONLY = ("geojson", "geojsonl", "geojsons")
+
+
+def format_of(path: str, explicit: str | None = None) -> str:
+    """Return the format of an output: `explicit` if given, else what the path's suffix says.
+
+    Raises
+    ------
+    UsageError
+        Standard output without a format, or an unknown suffix or format.
+    """
+    if explicit is not None:
+        if explicit not in FORMATS:
+            raise UsageError(f"--format {explicit} is unknown; use one of {', '.join(FORMATS)}.")
+        return explicit
+    if path == "-":
+        raise UsageError(
+            f"Standard output (-) has no suffix to tell its format; add --format with one of "
+            f"{', '.join(FORMATS)}."
+        )
+    suffix = PurePath(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UsageError(
+            f"The suffix of {path} names no output format; use one of {', '.join(SUFFIXES)}, "
+            "or add --format."
+        )
+    return SUFFIXES[suffix]
+
+
+def check_format(name: str, *, planar: bool, crs: str | None = None) -> None:
+    """Check, before anything is read, that a format can hold the coordinates.
+
+    Raises
+    ------
+    UsageError
+        GeoJSON for planar data, or an unknown reference system.
+    MissingExtraError
+        The definition of the reference system needs an optional package.
+    """
+    if planar and name in WGS84_ONLY:
+        raise UsageError(
+            f"Planar data cannot be written as {name}: GeoJSON is WGS84 longitude and latitude by "
+            "definition. Use a .parquet, .csv or .arrow output."
+        )
+    if planar and crs and name == "parquet":
+        from gridcli.output.crs import projjson
+
+        projjson(crs)
+
+
+def write_layer(layer: Layer, sink: BinaryIO, name: str) -> None:
+    """Write a layer in a format of `FORMATS`, batch by batch.
+
+    Parameters
+    ----------
+    layer : Layer
+    sink : binary file object
+        Open for writing; stays open.
+    name : str
+        The format.
+
+    Raises
+    ------
+    UsageError
+        The format cannot hold the layer: see `check_format`.
+    """
+    check_format(name, planar=layer.planar, crs=layer.crs)
+    if name in WGS84_ONLY:
+        from gridcli.output import geojson
+
+        writers = {
+            "geojson": geojson.write_geojson,
+            "geojsonl": geojson.write_geojson_lines,
+            "geojsons": geojson.write_geojson_sequence,
+        }
+        writers[name](layer, sink)
+    elif name == "parquet":
+        from gridcli.output.geoparquet import write_geoparquet
+
+        write_geoparquet(layer, sink)
+    elif name == "csv":
+        from gridcli.output.csv import write_csv
+
+        write_csv(layer, sink)
+    else:
+        from gridcli.output.arrow import write_arrow
+
+        write_arrow(layer, sink)
