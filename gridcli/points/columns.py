@@ -1,0 +1,221 @@
+"""Which columns hold the coordinates: found by name, or as the user says.
+
+The rules are those of docs/contract.md, section 2: candidates are ranked by how plainly their
+names speak, the best rank wins, and two pairs in it are an error rather than a guess.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gridcli.errors import UsageError
+from gridcli.points import geometry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gridcli.points.plan import ReadOptions
+
+_LATITUDE = ("latitude", "lat")
+_LONGITUDE = ("longitude", "long", "lng", "lon")
+_SHORT = (("lat",), ("lon", "lng", "long"))
+_LONG = (("latitude", "lat"), ("longitude", "lon", "lng", "long"))
+_MAX_LISTED = 40
+
+Pair = tuple[str, str]
+"""Names of the x (longitude) and y (latitude) columns, as the file spells them."""
+
+
+@dataclass(frozen=True)
+class ColumnChoice:
+    """The columns that hold the coordinates: either `x` and `y`, or `geometry`.
+
+    Attributes
+    ----------
+    x, y, geometry : str or None
+        Names as the file spells them.
+    planar : bool
+    """
+
+    x: str | None
+    y: str | None
+    geometry: str | None = None
+    planar: bool = False
+
+    @property
+    def text(self) -> str:
+        """What is read from where, in one line."""
+        if self.geometry is not None:
+            return f"reading points from the geometry column '{self.geometry}'"
+        if self.planar:
+            return f"reading x from '{self.x}', y from '{self.y}'"
+        return f"reading latitude from '{self.y}', longitude from '{self.x}'"
+
+
+def choose(schema: Any, options: ReadOptions, name: str) -> ColumnChoice:
+    """Return the coordinate columns of one input.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        All columns, with the metadata of the file.
+    options : ReadOptions
+        `x`, `y` and `planar` are used here.
+    name : str
+        The input, for messages.
+
+    Raises
+    ------
+    UsageError
+        No candidate, several in the best rank, a named column that is not there, or a chosen
+        name that several columns bear.
+    """
+    names = list(schema.names)
+    if options.x is not None or options.y is not None:
+        choice = _named(names, options, name)
+    else:
+        choice = _detected(schema, names, options, name)
+    for column in (choice.x, choice.y, choice.geometry):
+        if column is not None:
+            require_unique(names, column, name)
+    return choice
+
+
+def find(names: Sequence[str], wanted: str, name: str) -> str:
+    """Return the column called `wanted`: spelled so, else the only one when case is ignored.
+
+    Raises
+    ------
+    UsageError
+        There is none, or there are several that differ in case.
+    """
+    if wanted in names:
+        return wanted
+    folded = [column for column in names if column.casefold() == wanted.casefold()]
+    if not folded:
+        raise UsageError(f"{name}: no column {wanted!r}. Its columns: {listed(names)}.")
+    if len(set(folded)) > 1:
+        raise UsageError(
+            f"{name}: {wanted!r} may be any of {listed(folded)}; spell it as the file does."
+        )
+    return folded[0]
+
+
+def require_unique(names: Sequence[str], column: str, name: str) -> None:
+    """Raise UsageError where several columns are called `column`."""
+    if list(names).count(column) > 1:
+        raise UsageError(
+            f"{name}: {list(names).count(column)} columns are called {column!r}, so it is not "
+            "clear which to read. Rename one, or name other columns."
+        )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return column names for a message, cut short where there are very many."""
+    shown = ", ".join(str(name) for name in names[:_MAX_LISTED])
+    left = len(names) - _MAX_LISTED
+    return f"{shown} and {left} more" if left > 0 else shown or "none"
+
+
+def _option_names(options: ReadOptions) -> Pair:
+    return ("--x", "--y") if options.planar else ("--lon", "--lat")
+
+
+def _named(names: list[str], options: ReadOptions, name: str) -> ColumnChoice:
+    x_option, y_option = _option_names(options)
+    if options.x is None or options.y is None:
+        given, missing = (y_option, x_option) if options.x is None else (x_option, y_option)
+        raise UsageError(f"{given} is given without {missing}: name both columns.")
+    x, y = find(names, options.x, name), find(names, options.y, name)
+    if x == y:
+        raise UsageError(f"{x_option} and {y_option} both name the column {x!r}.")
+    return ColumnChoice(x, y, planar=options.planar)
+
+
+def _detected(schema: Any, names: list[str], options: ReadOptions, name: str) -> ColumnChoice:
+    for candidates in _ranks(schema, names, options.planar):
+        if len(candidates) > 1:
+            _refuse_ambiguous(candidates, options, name)
+        if candidates:
+            found = candidates[0]
+            if isinstance(found, str):
+                return ColumnChoice(None, None, found, options.planar)
+            return ColumnChoice(*found, planar=options.planar)
+    x_option, y_option = _option_names(options)
+    kind = "x and y" if options.planar else "latitude and longitude"
+    raise UsageError(
+        f"{name}: no columns found that hold {kind}. Its columns: {listed(names)}. Name them "
+        f"with {y_option} and {x_option}" + _headerless_advice(names) + "."
+    )
+
+
+def _headerless_advice(names: list[str]) -> str:
+    """Return what to add where the first row of a CSV seems to be data, not names."""
+    if any(re.fullmatch(r"\s*[+-]?\d+([.,]\d+)?\s*", name) for name in names):
+        return ", or, if the file has no header, name all of them with --columns"
+    return ""
+
+
+def _refuse_ambiguous(candidates: Sequence[Pair | str], options: ReadOptions, name: str) -> None:
+    x_option, y_option = _option_names(options)
+    shown = "; ".join(
+        f"geometry {c!r}" if isinstance(c, str) else f"{y_option} {c[1]} {x_option} {c[0]}"
+        for c in candidates
+    )
+    raise UsageError(
+        f"{name}: several columns may hold the coordinates: {shown}. "
+        f"Say which with {y_option} and {x_option}."
+    )
+
+
+def _ranks(schema: Any, names: list[str], planar: bool) -> Iterator[Sequence[Pair | str]]:
+    """Yield the candidates of each rank, best rank first."""
+    by_fold: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        by_fold.setdefault(name.casefold().strip(), []).append(name)
+    if planar:
+        yield _pairs(by_fold, ("y",), ("x",))
+        yield geometry.point_columns(schema)
+    yield _pairs(by_fold, *_SHORT)
+    yield _pairs(by_fold, *_LONG)
+    yield _affixed_pairs(names)
+    if not planar:
+        yield geometry.point_columns(schema)
+        yield _pairs(by_fold, ("y",), ("x",))
+
+
+def _pairs(
+    by_fold: dict[str, list[str]], y_names: Sequence[str], x_names: Sequence[str]
+) -> list[Pair]:
+    return [
+        (x, y)
+        for y_name in y_names
+        for y in by_fold.get(y_name, ())
+        for x_name in x_names
+        for x in by_fold.get(x_name, ())
+    ]
+
+
+def _affixed_pairs(names: list[str]) -> list[Pair]:
+    """Return pairs such as (pickup_lon, pickup_lat): the same name but for latitude/longitude."""
+    latitudes, longitudes = _stems(names, _LATITUDE), _stems(names, _LONGITUDE)
+    found = {
+        (x, y): None
+        for y, y_stems in latitudes.items()
+        for x, x_stems in longitudes.items()
+        if x != y and not y_stems.isdisjoint(x_stems)
+    }
+    return list(found)
+
+
+def _stems(names: list[str], words: Sequence[str]) -> dict[str, set[Pair]]:
+    """Return what stands before and after any of `words` in each name that holds one."""
+    stems: dict[str, set[Pair]] = {}
+    for name in names:
+        folded = name.casefold()
+        for word in words:
+            for match in re.finditer(word, folded):
+                stems.setdefault(name, set()).add((folded[: match.start()], folded[match.end() :]))
+    return stems

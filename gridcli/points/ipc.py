@@ -1,0 +1,198 @@
+"""Arrow IPC: files, whose record batches threads read in any order, and streams, read in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import pyarrow as pa
+
+from gridcli.points.arrow import (
+    READ_ERRORS,
+    Converter,
+    HandlePool,
+    broken,
+    with_partitions,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gridcli.points.batch import Chunk, PointBatch
+    from gridcli.points.plan import ColumnPlan, Input
+
+
+def open_ipc_file(source: Input) -> IpcFileInput:
+    """Open an Arrow IPC file (Feather V2) and parse its footer.
+
+    Raises
+    ------
+    InputError
+        The file is not Arrow IPC, truncated or corrupt.
+    """
+    try:
+        return IpcFileInput(source)
+    except READ_ERRORS as error:
+        raise broken(source, "", error) from error
+
+
+def open_ipc_stream(source: Input, stream: BinaryIO | None = None) -> IpcStreamInput:
+    """Open an Arrow IPC stream and read its schema.
+
+    Parameters
+    ----------
+    source : Input
+    stream : binary stream, optional
+        Where the bytes come from when the input has no path.
+
+    Raises
+    ------
+    InputError
+        The stream is not Arrow IPC, truncated or corrupt.
+    """
+    try:
+        return IpcStreamInput(source, stream)
+    except READ_ERRORS as error:
+        raise broken(source, "", error) from error
+
+
+def _options(file_schema: Any, columns: list[str] | None) -> Any:
+    """Return options that read only `columns` (None: all)."""
+    if columns is None:
+        return pa.ipc.IpcReadOptions(use_threads=False)
+    fields = [i for i, name in enumerate(file_schema.names) if name in columns]
+    return pa.ipc.IpcReadOptions(use_threads=False, included_fields=fields)
+
+
+def _checked(rows: Any) -> Any:
+    """Return a batch whose buffers are as long as its offsets claim, or raise ArrowInvalid."""
+    rows.validate(full=True)
+    return rows
+
+
+class IpcFileInput:
+    """An opened Arrow IPC file (an `InputFile`)."""
+
+    def __init__(self, source: Input) -> None:
+        self.source = source
+        with pa.OSFile(str(source.path), "rb") as file:
+            reader = pa.ipc.open_file(file)
+            self._file_schema = reader.schema
+            self._n_batches = int(reader.num_record_batches)
+        self.schema = with_partitions(self._file_schema, source)
+        self._handles: HandlePool[Any] | None = None
+
+    def chunks(self, plan: ColumnPlan, input_index: int) -> Iterator[Chunk]:
+        """Yield one chunk a record batch."""
+        converter = Converter(self.source, self._file_schema, plan)
+        options = _options(self._file_schema, converter.columns)
+
+        def open_handle() -> tuple[Any, Any]:
+            file = pa.OSFile(str(self.source.path), "rb")
+            return file, pa.ipc.open_file(file, options=options)
+
+        try:
+            first = open_handle()
+        except READ_ERRORS as error:
+            raise broken(self.source, "", error) from error
+        handles = HandlePool(open_handle, first, lambda handle: handle[0].close())
+        self._handles = handles
+        size = self.source.size_bytes or 0
+        share = size // max(self._n_batches, 1)
+        for index in range(self._n_batches):
+            is_last = index == self._n_batches - 1
+            n_bytes = size - share * index if is_last else share
+            yield IpcFileChunk(input_index, index, n_bytes, self.source, handles, converter)
+
+    def close(self) -> None:
+        """Release the file handles."""
+        if self._handles is not None:
+            self._handles.close()
+
+
+@dataclass
+class IpcFileChunk:
+    """One record batch of an IPC file (a `Chunk`)."""
+
+    input_index: int
+    chunk_index: int
+    n_bytes: int
+    source: Input
+    handles: HandlePool[Any]
+    converter: Converter
+
+    def decode(self) -> Iterator[PointBatch]:
+        """Yield the record batch's points."""
+        try:
+            handle = self.handles.take()
+            try:
+                rows = _checked(handle[1].get_batch(self.chunk_index))
+            finally:
+                self.handles.give_back(handle)
+        except READ_ERRORS as error:
+            raise broken(self.source, f"record batch {self.chunk_index}", error) from error
+        yield from self.converter.batches(rows, 0)
+
+
+class IpcStreamInput:
+    """An opened Arrow IPC stream (an `InputFile`)."""
+
+    def __init__(self, source: Input, stream: BinaryIO | None) -> None:
+        self.source = source
+        if stream is None:
+            self._file = pa.OSFile(str(source.path), "rb")
+        else:
+            self._file = pa.PythonFile(stream, mode="r")
+        try:
+            # The columns are fixed when a stream is opened, before its schema is known: all of
+            # them are read.
+            self._reader = pa.ipc.open_stream(self._file, options=_options(None, None))
+            self._file_schema = self._reader.schema
+        except BaseException:
+            self._file.close()
+            raise
+        self.schema = with_partitions(self._file_schema, source)
+
+    def chunks(self, plan: ColumnPlan, input_index: int) -> Iterator[Chunk]:
+        """Yield one chunk a record batch, read when it is asked for."""
+        converter = Converter(self.source, self._file_schema, plan)
+        index, left, pending = 0, self.source.size_bytes, self._next(0, converter.columns)
+        while pending is not None:
+            rows, n_bytes = pending
+            pending = self._next(index + 1, converter.columns)
+            if left is not None:
+                n_bytes = left if pending is None else min(left, n_bytes)
+                left -= n_bytes
+            yield IpcStreamChunk(input_index, index, n_bytes, rows, converter)
+            index += 1
+
+    def close(self) -> None:
+        """Release the file handle."""
+        self._file.close()
+
+    def _next(self, index: int, columns: list[str]) -> tuple[Any, int] | None:
+        """Return some columns of the next record batch and its whole size; None at the end."""
+        try:
+            rows = self._reader.read_next_batch()
+            n_bytes = int(rows.get_total_buffer_size())
+            rows = _checked(rows.select(columns))
+        except StopIteration:
+            return None
+        except READ_ERRORS as error:
+            raise broken(self.source, f"record batch {index}", error) from error
+        return rows, n_bytes
+
+
+@dataclass
+class IpcStreamChunk:
+    """One record batch of an IPC stream (a `Chunk`)."""
+
+    input_index: int
+    chunk_index: int
+    n_bytes: int
+    rows: Any
+    converter: Converter
+
+    def decode(self) -> Iterator[PointBatch]:
+        """Yield the record batch's points."""
+        yield from self.converter.batches(self.rows, 0)
