@@ -91,12 +91,21 @@ class PointBatch:
 class Chunk(Protocol):
     """A piece of one input: handed out in order by one thread, decoded by any."""
 
-    input_index: int
-    """Index of the input in `PointReader.inputs`."""
-    chunk_index: int
-    """0-based index of the chunk within its input."""
-    n_bytes: int
-    """Bytes of the file that this chunk stands for; all chunks of an input sum to its size."""
+    @property
+    def input_index(self) -> int:
+        """Index of the input in `PointReader.inputs`."""
+
+    @property
+    def chunk_index(self) -> int:
+        """0-based index of the chunk within its input."""
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the file that this chunk stands for; all chunks of an input sum to its size."""
+
+    @property
+    def n_lines(self) -> int | None:
+        """Lines that the chunk stands for, None where the format has none; may be counted anew."""
 
     def decode(self) -> Iterator[PointBatch]:
         """Yield the batches of the chunk, in order. Thread-safe against other chunks.

@@ -120,6 +120,7 @@ class IpcFileChunk:
     source: Input
     handles: HandlePool[Any]
     converter: Converter
+    n_lines: int | None = None
 
     def decode(self) -> Iterator[PointBatch]:
         """Yield the record batch's points."""
@@ -192,6 +193,7 @@ class IpcStreamChunk:
     n_bytes: int
     rows: Any
     converter: Converter
+    n_lines: int | None = None
 
     def decode(self) -> Iterator[PointBatch]:
         """Yield the record batch's points."""

@@ -89,6 +89,7 @@ class ParquetChunk:
     n_bytes: int
     file: ParquetInput
     converter: Converter
+    n_lines: int | None = None
 
     def decode(self) -> Iterator[PointBatch]:
         """Yield the row group's points."""

@@ -196,6 +196,11 @@ class OrderedChunk:
     chunk: Chunk
     file: _TrackedFile
 
+    @property
+    def n_lines(self) -> int | None:
+        """As of `Chunk`."""
+        return self.chunk.n_lines
+
     def decode(self) -> Iterator[PointBatch]:
         """Yield the batches of the chunk, in order; its file is closed after the last chunk."""
         try:
