@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pyarrow as pa
 
 from gridcli.errors import UsageError
+from gridcli.points.arrow import with_partitions
+from gridcli.points.columns import listed, require_unique
 from gridcli.points.csvblocks import BLOCK_BYTES, BlockReader, ByteSource
 from gridcli.points.csvcells import CellReader
 from gridcli.points.csvheader import read_header
@@ -66,8 +67,8 @@ class CsvFile:
     @property
     def schema(self) -> Any:
         """pyarrow.Schema of the file's columns, then the partitions' (all of them text)."""
-        names = (*self._header.names, *self._partitions)
-        return pa.schema([(name, pa.string()) for name in names])
+        own = pa.schema([(name, pa.string()) for name in self._header.names])
+        return with_partitions(own, self._source)
 
     def chunks(self, plan: ColumnPlan, input_index: int) -> Iterator[CsvChunk]:
         """Yield the pieces of the file in order.
@@ -98,39 +99,27 @@ class CsvFile:
                 f"{self._source.name}: a geometry column cannot be read from CSV. Name columns "
                 "of numbers with --lat and --lon (--x and --y for planar data)."
             )
-        names = self._header.names
-        extra = plan.extra
-        if extra == ("*",):
-            extra = (*names, *self._partitions)
         filtered = plan.row_filter.columns if plan.row_filter is not None else ()
-        needed = dict.fromkeys((*filtered, *extra))
+        texts = [name for name in (*filtered, *plan.extra) if name not in self._partitions]
         return CellReader(
             name=self._source.name,
             delimiter=self._header.delimiter,
-            n_columns=len(names),
+            n_columns=len(self._header.names),
             x=self._position(plan.x),
             y=self._position(plan.y),
-            texts={name: self._position(name) for name in needed if name not in self._partitions},
+            texts={name: self._position(name) for name in texts},
             partitions=self._partitions,
-            extra=extra,
             plan=plan,
         )
 
     def _position(self, name: str) -> int:
         names = self._header.names
-        times = Counter(names)[name]
-        if times == 1:
-            return names.index(name)
-        if times == 0:
+        if name not in names:
             raise UsageError(
-                f"{self._source.name}: has no column {name!r}. Its columns are: {', '.join(names)}."
+                f"{self._source.name}: no column {name!r}. Its columns: {listed(names)}."
             )
-        places = ", ".join(str(k + 1) for k, other in enumerate(names) if other == name)
-        raise UsageError(
-            f"{self._source.name}: {times} columns are named {name!r} (columns {places}), so it "
-            "is not known which is meant. Rename them, or cut off the header and name all "
-            "columns with --columns."
-        )
+        require_unique(names, name, self._source.name)
+        return names.index(name)
 
 
 def open_csv(

@@ -6,26 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from gridcli.errors import InputError
+from gridcli.points.arrow import HIVE_NULL
 from gridcli.points.batch import PointBatch, Reason
+from gridcli.points.coordinates import first_reason, read_pair
 from gridcli.points.csvrecords import CsvOrigin, RecordIndex
-from gridcli.points.numbers import NULL_SPELLINGS, finite_numbers, parse_numbers, parse_scaled
+from gridcli.points.numbers import NULL_SPELLINGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gridcli.points.plan import ColumnPlan
-
-_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
-
-
-class _SpoiledError(Exception):
-    """Some cell is no number to Arrow: the block must be read as text."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +40,6 @@ class CellReader:
         Names and positions of the columns that filters and outputs need.
     partitions : dict of str to str
         Constant columns that they may need.
-    extra : tuple of str
-        Which of these make up `PointBatch.table`.
     plan : ColumnPlan
     """
 
@@ -57,7 +50,6 @@ class CellReader:
     y: int
     texts: Mapping[str, int]
     partitions: Mapping[str, str]
-    extra: tuple[str, ...]
     plan: ColumnPlan
 
     def read(self, data: bytes, lines_before: int) -> PointBatch:
@@ -78,28 +70,27 @@ class CellReader:
         ragged: list[int] = []
         try:
             cells = self._parse(data, self._number_type(data), ragged)
-            x, y, reason = self._coordinates(cells, _classified)
-        except _SpoiledError:
+        except pa.ArrowInvalid:
+            # Some cell is no number to Arrow, which does not say which: all of them as text.
             ragged = []
-            cells = self._parse(data, pa.string(), ragged)
-            x, y, reason = self._coordinates(
-                cells, parse_numbers if self.plan.scale is None else parse_scaled
-            )
+            cells = self._parse_as_text(data, ragged)
+        x, y, unit, reason = read_pair(
+            _one_array(cells, self.x), _one_array(cells, self.y), self.plan.scale
+        )
         index = RecordIndex(data, self.delimiter.encode(), lines_before)
         if self.plan.row_filter is not None:
             columns = self._text_columns(cells, self.plan.row_filter.columns)
             kept = self.plan.row_filter.mask(columns)
-            if not kept.all():
-                reason = np.zeros(len(x), dtype=np.uint8) if reason is None else reason
-                reason[~kept] = Reason.FILTERED
+            dropped = np.where(kept, np.uint8(0), np.uint8(Reason.FILTERED))
+            reason = first_reason(dropped, reason)
         return PointBatch(
             x,
             y,
-            unit=self.plan.scale,
+            unit=unit,
             reason=reason,
             ragged=tuple((n, index.line(n), index.text(n)) for n in ragged),
             origin=CsvOrigin(index, tuple(ragged)) if self.plan.keep_origin else None,
-            table=self._text_columns(cells, self.extra) if self.extra else None,
+            table=self._text_columns(cells, self.plan.extra) if self.plan.extra else None,
         )
 
     def _number_type(self, data: bytes) -> Any:
@@ -122,42 +113,28 @@ class CellReader:
             ragged.append(row.number)
             return "skip"
 
-        try:
-            return pacsv.read_csv(
-                pa.BufferReader(data),
-                read_options=pacsv.ReadOptions(
-                    use_threads=False,
-                    block_size=len(data) + 1,
-                    column_names=[str(k) for k in range(self.n_columns)],
-                ),
-                parse_options=pacsv.ParseOptions(
-                    delimiter=self.delimiter, invalid_row_handler=skip
-                ),
-                convert_options=pacsv.ConvertOptions(
-                    check_utf8=False,
-                    column_types=types,
-                    include_columns=list(types),
-                    null_values=NULL_SPELLINGS,
-                    quoted_strings_can_be_null=True,
-                ),
-            )
-        except pa.ArrowInvalid as error:
-            if number_type != pa.string():
-                raise _SpoiledError from error
-            raise InputError(f"{self.name}: cannot be parsed as CSV: {error}.") from error
+        return pacsv.read_csv(
+            pa.BufferReader(data),
+            read_options=pacsv.ReadOptions(
+                use_threads=False,
+                block_size=len(data) + 1,
+                column_names=[str(k) for k in range(self.n_columns)],
+            ),
+            parse_options=pacsv.ParseOptions(delimiter=self.delimiter, invalid_row_handler=skip),
+            convert_options=pacsv.ConvertOptions(
+                check_utf8=False,
+                column_types=types,
+                include_columns=list(types),
+                null_values=NULL_SPELLINGS,
+                quoted_strings_can_be_null=True,
+            ),
+        )
 
-    def _coordinates(
-        self, cells: Any, parse: Any
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.uint8] | None]:
-        x, x_null, x_text = parse(_one_array(cells, self.x))
-        y, y_null, y_text = parse(_one_array(cells, self.y))
-        is_null, is_text = x_null | y_null, x_text | y_text
-        if not (is_null.any() or is_text.any()):
-            return x, y, None
-        reason = np.zeros(len(x), dtype=np.uint8)
-        reason[is_text] = Reason.NOT_A_NUMBER
-        reason[is_null] = Reason.NULL
-        return x, y, reason
+    def _parse_as_text(self, data: bytes, ragged: list[int]) -> Any:
+        try:
+            return self._parse(data, pa.string(), ragged)
+        except pa.ArrowInvalid as error:
+            raise InputError(f"{self.name}: cannot be parsed as CSV: {error}.") from error
 
     def _text_columns(self, cells: Any, names: tuple[str, ...]) -> Any:
         """Return text columns by name: an empty cell is null, any other text stays as it is."""
@@ -171,20 +148,9 @@ class CellReader:
                 )
             else:
                 value = self.partitions[name]
-                scalar = pa.scalar(None if value == _HIVE_NULL else value, pa.string())
+                scalar = pa.scalar(None if value == HIVE_NULL else value, pa.string())
                 columns.append(pa.repeat(scalar, cells.num_rows))
         return pa.RecordBatch.from_arrays(columns, names=list(names))
-
-
-def _classified(column: Any) -> Any:
-    """Do for a column that Arrow has read as numbers what `parse_numbers` does for texts."""
-    if column.type == pa.string():
-        raise _SpoiledError
-    is_null = pc.is_null(column).to_numpy(zero_copy_only=False)
-    if column.type == pa.float64():
-        return finite_numbers(column, is_null)
-    values = pc.fill_null(column, 0).to_numpy(zero_copy_only=False)
-    return values, is_null, np.zeros(len(values), dtype=np.bool_)
 
 
 def _one_array(table: Any, position: int) -> Any:

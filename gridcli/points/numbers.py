@@ -63,23 +63,8 @@ def parse_numbers(strings: Any) -> _Parsed:
     except pa.ArrowInvalid:
         cells, is_null, _ = _split(strings)
         numbers = pc.cast(cells, pa.float64())
-    return finite_numbers(numbers, is_null)
-
-
-def finite_numbers(numbers: Any, is_null: npt.NDArray[np.bool_]) -> _Parsed:
-    """Classify the cells of a float64 column as numbers, nulls, and text.
-
-    Parameters
-    ----------
-    numbers : pyarrow.Array of float64, shape (n,)
-        Null where the cell is null or no number at all.
-    is_null : ndarray of bool, shape (n,)
-        Which cells are null; a null of `numbers` beyond these, NaN and infinity are text.
-    """
     values = pc.fill_null(numbers, math.nan).to_numpy(zero_copy_only=False)
     finite = np.isfinite(values)
-    if finite.all():
-        return values, is_null, ~finite
     return np.where(finite, values, math.nan), is_null, ~(finite | is_null)
 
 
