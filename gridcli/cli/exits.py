@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import sys
-import textwrap
 import traceback
 from typing import TYPE_CHECKING
 
 import click
 
+from gridcli.cli.screen import PROGRAM, paragraph
 from gridcli.errors import GridcliError
 from gridcli.runtime.signals import Interrupted, handle_signals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-PROGRAM = "gridcli"
 
 BUG = 1
 WRONG_USAGE = 2
@@ -86,28 +83,28 @@ def explain(error: BaseException) -> tuple[int, str]:
     """Return the exit code of an error and the paragraph to show, which may be empty."""
     match error:
         case Interrupted():
-            return error.exit_code, f"{PROGRAM}: stopped by {error.name}."
+            return error.exit_code, paragraph(f"stopped by {error.name}.")
         case KeyboardInterrupt() | click.Abort():
-            return INTERRUPTED, f"{PROGRAM}: stopped by SIGINT."
+            return INTERRUPTED, paragraph("stopped by SIGINT.")
         case click.exceptions.NoArgsIsHelpError():
             return WRONG_USAGE, error.format_message()
         case click.UsageError():
-            return WRONG_USAGE, _paragraph(f"{error.format_message()} {_where_help_is(error)}")
+            return WRONG_USAGE, _error(f"{error.format_message()} {_where_help_is(error)}")
         case click.ClickException():
-            return WRONG_USAGE, _paragraph(error.format_message())
+            return WRONG_USAGE, _error(error.format_message())
         case GridcliError():
-            return error.exit_code, _paragraph(str(error))
+            return error.exit_code, _error(str(error))
         case BrokenPipeError():
             return BROKEN_PIPE, ""
         case MemoryError():
-            return OUT_OF_RESOURCES, _paragraph(
+            return OUT_OF_RESOURCES, _error(
                 "memory is exhausted. A coarser --prec needs fewer tiles, and fewer --threads "
                 "need fewer buffers."
             )
         case OSError() if error.errno is not None:
             return _explain_os_error(error)
         case _:
-            return BUG, _paragraph(
+            return BUG, _error(
                 "this is a bug in gridcli: please report it with the lines above and the command."
             )
 
@@ -118,30 +115,17 @@ def _explain_os_error(error: OSError) -> tuple[int, str]:
     if error.errno in _RESOURCE_ERRORS:
         advice = "Free some, or choose another --temp-dir or output folder."
         reason = _RESOURCE_ERRORS[error.errno]
-        return OUT_OF_RESOURCES, _paragraph(f"{where}{reason}. {advice}")
+        return OUT_OF_RESOURCES, _error(f"{where}{reason}. {advice}")
     code = OUTPUT_FAILED if error.errno in _OUTPUT_ERRORS else BAD_INPUT
-    return code, _paragraph(f"{where}{error.strerror}.")
+    return code, _error(f"{where}{error.strerror}.")
+
+
+def _error(message: str) -> str:
+    return paragraph(message, "error")
 
 
 def _where_help_is(error: click.UsageError) -> str:
     return f"Try '{error.ctx.command_path} --help'." if error.ctx is not None else ""
-
-
-def _paragraph(message: str) -> str:
-    """Return the message as the user sees it: wrapped on a terminal, else one line.
-
-    A line of a log stays one line, so that `grep` shows all of it.
-    """
-    text = f"{PROGRAM}: error: {message.strip()}"
-    if not (sys.stderr is not None and sys.stderr.isatty()):
-        return text
-    width = min(shutil.get_terminal_size().columns, 100)
-    return "\n".join(
-        textwrap.fill(
-            line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-        )
-        for line in text.splitlines()
-    )
 
 
 def _abandon_standard_output() -> None:

@@ -26,6 +26,7 @@ from gridcli.cli.values import (
     is_standard_stream,
 )
 from gridcli.errors import UsageError
+from gridcli.output.formats import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,8 +40,6 @@ T = TypeVar("T")
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
 INPUT_FORMATS = ("csv", "parquet", "ipc", "ipc-stream")
-OUTPUT_FORMATS = ("geojson", "geojsonl", "geojsons", "parquet", "csv", "arrow")
-GEOJSON_FORMATS = ("geojson", "geojsonl", "geojsons")
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,7 @@ class InputChoice:
     columns: tuple[str, ...] | None
     planar: bool
     scale: Fraction | None
-    keep_null_island: bool
     where: tuple[str, ...]
-    bbox: BoundingBox | None
     input_format: str | None
     temp_dir: str | None
 
@@ -68,24 +65,8 @@ class InputChoice:
             raise UsageError("--lat and --lon are geographic; with --planar use --x and --y.")
         if not self.planar and self.x is not None:
             raise UsageError("--x and --y need --planar; for geographic data use --lon and --lat.")
-        if self.planar and self.keep_null_island:
-            raise UsageError("--keep-null-island means nothing with --planar: no row is dropped.")
-        if self.bbox is not None:
-            self._check_bbox(self.bbox)
         if self.temp_dir is not None and not Path(self.temp_dir).is_dir():
             raise UsageError(f"--temp-dir {self.temp_dir} is not a directory; make it first.")
-
-    def _check_bbox(self, bbox: BoundingBox) -> None:
-        west, south, east, north = bbox
-        if self.planar and west > east:
-            raise UsageError(f"--bbox: west {west:g} is greater than east {east:g}.")
-        if not self.planar and not (
-            -180 <= west <= 360 and -180 <= east <= 360 and south >= -90 and north <= 90
-        ):
-            raise UsageError(
-                "--bbox is out of range: it is W,S,E,N in degrees, longitudes first; west may "
-                "be greater than east for a box across 180 degrees."
-            )
 
     def read_options(self, *, keep_origin: bool = False) -> ReadOptions:
         """Return what the readers need to know."""
@@ -102,6 +83,31 @@ class InputChoice:
             temp_dir=Path(self.temp_dir) if self.temp_dir is not None else None,
             keep_origin=keep_origin,
         )
+
+
+@dataclass(frozen=True)
+class PlaceChoice:
+    """Which places count."""
+
+    bbox: BoundingBox | None
+    keep_null_island: bool
+
+    def check(self, *, planar: bool) -> None:
+        """Raise UsageError where a choice makes no sense for the coordinates."""
+        if planar and self.keep_null_island:
+            raise UsageError("--keep-null-island means nothing with --planar: no row is dropped.")
+        if self.bbox is None:
+            return
+        west, south, east, north = self.bbox
+        if planar and west > east:
+            raise UsageError(f"--bbox: west {west:g} is greater than east {east:g}.")
+        if not planar and not (
+            -180 <= west <= 360 and -180 <= east <= 360 and south >= -90 and north <= 90
+        ):
+            raise UsageError(
+                "--bbox is out of range: it is W,S,E,N in degrees, longitudes first; west may "
+                "be greater than east for a box across 180 degrees."
+            )
 
 
 @dataclass(frozen=True)
@@ -186,7 +192,6 @@ class ScreenChoice:
     progress: str | None
     progress_interval: float
     quiet: bool
-    summary: str | None
 
     def make_progress(self) -> Progress:
         """Return the progress display: a bar on a terminal, else lines, unless told."""
@@ -261,9 +266,6 @@ input_options = bundle(
     ),
     click.option("--scale", type=Scale(), help="Coordinates are integers times this, e.g. 1e-7."),
     click.option(
-        "--keep-null-island", is_flag=True, help="Keep rows within 0.001 degrees of (0, 0)."
-    ),
-    click.option(
         "--where",
         multiple=True,
         type=Lines(),
@@ -271,7 +273,6 @@ input_options = bundle(
         help='Keep rows with e.g. "speed < 5", "type in (\'bus\', \'tram\')", "id is not '
         'null". Repeatable: all must hold.',
     ),
-    click.option("--bbox", type=Box(), help="Keep rows in a box; may cross 180 degrees."),
     click.option(
         "--input-format",
         type=click.Choice(INPUT_FORMATS),
@@ -279,6 +280,15 @@ input_options = bundle(
     ),
     click.option(
         "--temp-dir", metavar="DIR", help="Folder for temporary data; default: the system's."
+    ),
+)
+
+place_options = bundle(
+    "places",
+    PlaceChoice,
+    click.option("--bbox", type=Box(), help="Keep rows in a box; may cross 180 degrees."),
+    click.option(
+        "--keep-null-island", is_flag=True, help="Keep rows within 0.001 degrees of (0, 0)."
     ),
 )
 
@@ -307,7 +317,7 @@ output_options = bundle(
     ),
     click.option(
         "--format",
-        type=click.Choice(OUTPUT_FORMATS),
+        type=click.Choice(FORMATS),
         help="Format of the hubs, where the suffix does not say.",
     ),
     click.option("--tiles", metavar="FILE", help="Also write the significant tiles."),
@@ -340,7 +350,10 @@ screen_options = bundle(
         help="Time between two lines of progress.",
     ),
     click.option("-q", "--quiet", is_flag=True, help="No progress, no summary; warnings stay."),
-    click.option("--summary", metavar="FILE|-", help="Also write the summary, as JSON."),
+)
+
+summary_option = click.option(
+    "--summary", metavar="FILE", help="Also write the summary, as JSON; - for standard output."
 )
 
 cluster_options = bundle(

@@ -1,0 +1,147 @@
+"""Progress, cores and memory of the process."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import threading
+
+import pytest
+
+from gridcli.runtime.footprint import peak_bytes, resident_bytes
+from gridcli.runtime.progress import Progress, Reading
+from gridcli.runtime.threads import usable_cores
+
+
+class Lines(io.StringIO):
+    """A stream that tells when a line has been written to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = threading.Event()
+
+    def flush(self) -> None:
+        self.written.set()
+
+
+def reading(**changes: object) -> Reading:
+    values: dict[str, object] = {
+        "stage": "contract",
+        "n_bytes": 250,
+        "n_rows": 1000,
+        "total_bytes": 1000,
+        "seconds": 2.0,
+        "memory_bytes": 300_000_000,
+    }
+    return Reading(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def test_a_reading_knows_rate_and_time_left() -> None:
+    assert reading().rows_per_s == 500
+    assert reading().eta_s == 6
+    assert reading(total_bytes=None).eta_s is None
+    assert reading(n_bytes=0).eta_s is None
+    assert reading(seconds=0.0).rows_per_s == 0
+
+
+def test_plain_lines_read_well() -> None:
+    assert reading().plain() == (
+        "gridcli: contract, 25 %, 1,000 rows, 500 rows/s, 6 s left, 300 MB"
+    )
+    assert reading(total_bytes=None, n_rows=0).plain() == "gridcli: contract, 300 MB"
+    assert "100 %" in reading(n_bytes=1200).plain()
+
+
+def test_lines_are_written_while_a_stage_reports_nothing() -> None:
+    stream = Lines()
+    progress = Progress("plain", interval_s=0.001, stream=stream)
+    progress.start(None, "agglomerate")
+    assert stream.written.wait(10)
+    progress.close()
+    assert stream.getvalue().startswith("gridcli: agglomerate")
+
+
+def test_json_gives_one_object_a_line_and_ends_each_stage() -> None:
+    stream = Lines()
+    progress = Progress("json", interval_s=1000, stream=stream)
+    progress.start(100, "contract")
+    progress.advance(40, 4)
+    progress.advance(60, 6)
+    progress.start(None, "agglomerate")
+    progress.close()
+    progress.close()
+    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert first["stage"] == "contract"
+    assert first["done"] is True
+    assert (first["bytes"], first["total_bytes"], first["rows"]) == (100, 100, 10)
+    assert (second["stage"], second["rows"]) == ("agglomerate", 0)
+
+
+def test_threads_lose_no_count() -> None:
+    progress = Progress("none")
+    progress.start(None, "contract")
+
+    def work() -> None:
+        for _ in range(2000):
+            progress.advance(3, 1)
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert (progress.reading().n_bytes, progress.reading().n_rows) == (24_000, 8000)
+
+
+def test_a_bar_shows_rows_and_leaves_nothing_behind() -> None:
+    stream = Lines()
+    progress = Progress("bar", stream=stream)
+    progress.start(1000, "contract")
+    progress.advance(500, 77)
+    stream.written.clear()
+    assert stream.written.wait(10)
+    progress.close()
+    text = stream.getvalue()
+    assert "77 rows" in text
+    assert text.rsplit("\r", 2)[1].strip() == ""
+
+
+def test_nothing_is_written_with_none_or_when_nobody_reads() -> None:
+    stream = Lines()
+    progress = Progress("none", stream=stream)
+    progress.start(10, "contract")
+    progress.advance(1, 1)
+    progress.close()
+    assert stream.getvalue() == ""
+
+    closed = Lines()
+    progress = Progress("plain", interval_s=0.001, stream=closed)
+    closed.close()
+    progress.start(10, "contract")
+    progress.close()
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({}, 64),
+        ({"cpu.max": "max 100000"}, 64),
+        ({"cpu.max": "150000 100000"}, 2),
+        ({"cpu.max": "10000 100000"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 64),
+        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3),
+        ({"cpu.max": "nonsense"}, 64),
+        ({"cpu.max": "1 0"}, 64),
+    ],
+)
+def test_a_quota_limits_the_cores(files, cores, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    assert usable_cores(tmp_path) == cores
+
+
+def test_peak_memory_is_at_least_what_is_held() -> None:
+    assert peak_bytes() >= resident_bytes() > 1_000_000
