@@ -31,7 +31,7 @@ with a precision's scale is wrong by less than 2^32 * 2^-51 < 2e-6 tiles."""
 
 
 @part
-def _exact_index(v, k, rule, scale):  # type: ignore[no-untyped-def]
+def _exact_index(v, k, rule, scale):
     """Largest k with fl(edge of k) <= v, given a k that is off by at most one."""
     if rule == REAL:
         return k
@@ -44,11 +44,42 @@ def _exact_index(v, k, rule, scale):  # type: ignore[no-untyped-def]
     return k
 
 
+@part
+def _key(kx, ky):
+    return (np.uint64(ky + BIAS) << np.uint64(32)) | np.uint64(kx + BIAS)
+
+
+@part
+def _wrap(x):
+    return x - 360.0 if x >= 180.0 else x
+
+
+@part
+def _reason(x, y, planar, island, west, south, east, north):
+    """Why a point is not used; 0 where it is. A longitude is compared with the box both ways."""
+    if not (np.isfinite(x) and np.isfinite(y)):
+        return NOT_A_NUMBER
+    wrapped = x if planar else _wrap(x)
+    turn = 0.0 if planar else 360.0
+    if not planar:
+        if not (-180.0 <= x <= 360.0 and -90.0 <= y <= 90.0):
+            return OUT_OF_RANGE
+        if abs(wrapped) <= island and abs(y) <= island:
+            return NULL_ISLAND
+    if south <= y <= north and (
+        west <= wrapped <= east
+        or west - turn <= wrapped <= east - turn
+        or west + turn <= wrapped <= east + turn
+    ):
+        return 0
+    return FILTERED
+
+
 @kernel(
     "float64[:], float64[:], int64, float64, int64, float64[:], float64[:], float64, "
     "uint8[:], uint64[:], int64[:], uint8[:] -> int64, int64"
 )
-def project_floats(x, y, rule, scale, planar, shape, bbox, island, flags, keys, rejected, reasons):  # type: ignore[no-untyped-def]
+def project_floats(x, y, rule, scale, planar, shape, bbox, island, flags, keys, rejected, reasons):
     """Project float64 points to tile keys.
 
     Parameters
@@ -140,42 +171,90 @@ def project_floats(x, y, rule, scale, planar, shape, bbox, island, flags, keys, 
                 continue
             vx = x[start + i]
             vy = y[start + i]
-            reason = 0
-            wrapped = vx
-            if not (np.isfinite(vx) and np.isfinite(vy)):
-                reason = NOT_A_NUMBER
-            elif not planar:
-                if not (-180.0 <= vx <= 360.0 and -90.0 <= vy <= 90.0):
-                    reason = OUT_OF_RANGE
-                else:
-                    wrapped = vx - 360.0 if vx >= 180.0 else vx
-                    if abs(wrapped) <= island and abs(vy) <= island:
-                        reason = NULL_ISLAND
-            if reason == 0 and not (
-                south <= vy <= north
-                and (
-                    west <= wrapped <= east
-                    or (not planar and west - 360.0 <= wrapped <= east - 360.0)
-                    or (not planar and west + 360.0 <= wrapped <= east + 360.0)
-                )
-            ):
-                reason = FILTERED
+            reason = _reason(vx, vy, planar, island, west, south, east, north)
             if reason == 0:
                 if rule == REAL and not planar:
-                    vx = wrapped
+                    vx = _wrap(vx)
                 kx = _exact_index(vx, np.floor(vx * inverse), rule, scale)
                 ky = _exact_index(vy, np.floor(vy * inverse), rule, scale)
-                if not planar:
-                    kx = kx - columns if kx >= wrap_from else kx
-                    ky = min(ky, row_limit)
+                kx = kx - columns if kx >= wrap_from else kx
+                ky = min(ky, row_limit)
                 if abs(kx) <= 2147483647.0 and abs(ky) <= 2147483647.0:
-                    ux = np.uint64(np.int64(kx) + BIAS)
-                    uy = np.uint64(np.int64(ky) + BIAS)
-                    keys[n_keys] = (uy << np.uint64(32)) | ux
+                    keys[n_keys] = _key(np.int64(kx), np.int64(ky))
                     n_keys += 1
                     continue
                 reason = OUTSIDE_INT32
             rejected[n_rejected] = start + i
+            reasons[n_rejected] = reason
+            n_rejected += 1
+    return n_keys, n_rejected
+
+
+@part
+def _integer_reason(x, y, planar, valid, bbox, turn, island):
+    """Why a scaled point is not used; 0 where it is."""
+    if not (valid[0] <= x <= valid[1] and valid[2] <= y <= valid[3]):
+        return OUTSIDE_INT32 if planar else OUT_OF_RANGE
+    wrapped = x - turn if not planar and x >= turn // 2 else x
+    if not planar and abs(wrapped) <= island and abs(y) <= island:
+        return NULL_ISLAND
+    if bbox[1] <= y <= bbox[3] and (
+        bbox[0] <= wrapped <= bbox[2]
+        or bbox[0] <= wrapped + turn <= bbox[2]
+        or bbox[0] <= wrapped - turn <= bbox[2]
+    ):
+        return 0
+    return FILTERED
+
+
+@kernel(
+    "int64[:], int64[:], int64, int64, int64, int64[:], int64[:], int64[:], int64, int64, "
+    "uint64[:], int64[:], uint8[:] -> int64, int64"
+)
+def project_integers(
+    x, y, numerator, denominator, planar, shape, valid, bbox, turn, island, keys, rejected, reasons
+):
+    """Project scaled integers to tile keys by floor division, never through a float.
+
+    Parameters
+    ----------
+    x, y : int64 (n,)
+    numerator, denominator : int
+        A coordinate v lies in tile ``floor(v * numerator / denominator)``.
+    planar : bool
+    shape : int64 (4,)
+        As for `project_floats`.
+    valid : int64 (4,)
+        Lowest and highest valid x, lowest and highest valid y.
+    bbox : int64 (4,)
+        West, south, east, north; the ends of int64 where there is none.
+    turn : int
+        360 degrees; 0 where planar.
+    island : int
+        Half the side of the null island; negative: none.
+    keys, rejected, reasons
+        As for `project_floats`.
+
+    Returns
+    -------
+    n_keys, n_rejected : int
+    """
+    n_keys = 0
+    n_rejected = 0
+    for i in range(x.shape[0]):
+        vx = x[i]
+        vy = y[i]
+        reason = _integer_reason(vx, vy, planar, valid, bbox, turn, island)
+        if reason == 0:
+            kx = vx * numerator // denominator
+            ky = vy * numerator // denominator
+            if not planar:
+                kx = kx - shape[0] if kx > shape[2] else kx
+                ky = min(ky, shape[3])
+            keys[n_keys] = _key(kx, ky)
+            n_keys += 1
+        else:
+            rejected[n_rejected] = i
             reasons[n_rejected] = reason
             n_rejected += 1
     return n_keys, n_rejected

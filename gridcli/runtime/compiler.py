@@ -17,8 +17,9 @@ from numba.np.arrayobj import populate_array
 from gridcli.runtime.jitcache import ENTRY, target_machine
 
 _LIBRARY_FUNCTIONS = frozenset(
-    "acos asin atan atan2 cbrt ceil cos exp expm1 fabs floor fmod hypot ldexp log log10 log1p "
-    "memcmp memcpy memmove memset pow rint round sin sqrt tan tanh trunc".split()
+    ("acos", "asin", "atan", "atan2", "atanh", "cbrt", "ceil", "cos", "exp", "expm1", "fabs")
+    + ("floor", "fmod", "hypot", "log", "log10", "log1p", "memcmp", "memcpy", "memmove")
+    + ("memset", "pow", "rint", "round", "sin", "sqrt", "tan", "tanh", "trunc")
 )
 """What machine code may ask of the C library, which every process has loaded."""
 

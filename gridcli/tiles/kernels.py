@@ -20,7 +20,7 @@ CACHE_BITS = 12
 
 
 @kernel("uint64[:], int64, uint64[:], int64[:], uint64[:], int64[:] -> int64")
-def combine_keys(keys, n, cache_keys, cache_counts, out_keys, out_counts):  # type: ignore[no-untyped-def]
+def combine_keys(keys, n, cache_keys, cache_counts, out_keys, out_counts):
     """Count keys in a direct-mapped cache; what falls out of it is appended to the output.
 
     Consecutive fixes of a vehicle lie in the same few tiles, so most of them end here.
@@ -55,7 +55,7 @@ def combine_keys(keys, n, cache_keys, cache_counts, out_keys, out_counts):  # ty
 
 
 @kernel("uint64[:], int64[:], int64, int64, int64[:], int64[:], uint64[:], int64[:]")
-def partition_keys(keys, counts, n, shift, starts, place, out_keys, out_counts):  # type: ignore[no-untyped-def]
+def partition_keys(keys, counts, n, shift, starts, place, out_keys, out_counts):
     """Sort keys and counts by partition (one counting-sort pass).
 
     Parameters
@@ -89,7 +89,7 @@ def partition_keys(keys, counts, n, shift, starts, place, out_keys, out_counts):
 
 
 @part
-def _insert(slots, used, limit, bits, keys, counts, start, stop):  # type: ignore[no-untyped-def]
+def _insert(slots, used, limit, bits, keys, counts, start, stop):
     """Add counts to one partition's table until it is full: returns `used` and where it stopped."""
     cap = np.uint64(slots.shape[0])
     b = np.uint64(bits)
@@ -116,8 +116,19 @@ def _insert(slots, used, limit, bits, keys, counts, start, stop):  # type: ignor
     "uint64[:], int64[:], int64[:], int64, int64, int64, uint64[:,:,:], int64[:], int64, "
     "uint64[:,:], int64[:,:], int64[:] -> int64"
 )
-def append_to_group(  # type: ignore[no-untyped-def]
-    keys, counts, starts, first, resume, everything, slots, used, bits, pending, pending_counts, held
+def append_to_group(
+    keys,
+    counts,
+    starts,
+    first,
+    resume,
+    everything,
+    slots,
+    used,
+    bits,
+    pending,
+    pending_counts,
+    held,
 ):
     """Hold back the new counts of one group's partitions; insert those that became too many.
 
@@ -187,7 +198,7 @@ def append_to_group(  # type: ignore[no-untyped-def]
 
 
 @kernel("uint64[:,:,:], uint64[:,:,:], int64")
-def grow_group(old, new, bits):  # type: ignore[no-untyped-def]
+def grow_group(old, new, bits):
     """Move all slots into larger, empty tables (uint64 (partitions, cap, 2) both)."""
     cap = np.uint64(new.shape[1])
     b = np.uint64(bits)
@@ -207,7 +218,7 @@ def grow_group(old, new, bits):  # type: ignore[no-untyped-def]
 
 
 @kernel("uint64[:,:,:], int64, uint64[:], int64[:] -> int64, int64")
-def extract_group(slots, least, keys, counts):  # type: ignore[no-untyped-def]
+def extract_group(slots, least, keys, counts):
     """Copy the tiles of a group that hold at least `least` points.
 
     Parameters

@@ -110,9 +110,7 @@ class TileTable:
 
     def __init__(self, *, held_keys: int = HELD_KEYS) -> None:
         per_group = 1 << (PARTITION_BITS - GROUP_BITS)
-        self._groups = [
-            _Group(g * per_group, per_group, held_keys) for g in range(1 << GROUP_BITS)
-        ]
+        self._groups = [_Group(g * per_group, per_group, held_keys) for g in range(1 << GROUP_BITS)]
         self._turn = 0
 
     def appender(self) -> Appender:
@@ -120,9 +118,7 @@ class TileTable:
         self._turn += 1
         return Appender(self)
 
-    def combine(
-        self, keys: npt.NDArray[np.uint64], counts: npt.NDArray[np.int64]
-    ) -> None:
+    def combine(self, keys: npt.NDArray[np.uint64], counts: npt.NDArray[np.int64]) -> None:
         """Add tile counts made elsewhere. Thread-safe.
 
         Parameters

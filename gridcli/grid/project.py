@@ -1,0 +1,190 @@
+"""Projecting batches of points to tile keys: one `Projector` a thread."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gridcli.errors import UsageError
+from gridcli.grid import kernels
+from gridcli.grid.grid import DIVIDE, REAL, Grid
+
+PIECE = 1 << 16
+"""Points projected at once: their keys stay in a core's cache until they are counted."""
+NULL_ISLAND_DEGREES = Fraction(1, 1000)
+INT64 = np.iinfo(np.int64)
+OUTSIDE_INT32 = kernels.OUTSIDE_INT32
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which valid points count.
+
+    Attributes
+    ----------
+    bbox : tuple of float or None
+        West, south, east, north, inclusive; west > east crosses 180 degrees.
+    keep_null_island : bool
+        Count points within 0.001 degrees of (0, 0), too.
+    """
+
+    bbox: tuple[float, float, float, float] | None = None
+    keep_null_island: bool = False
+
+
+@dataclass(frozen=True)
+class Projected:
+    """Keys of the usable points of a piece, and what became of the others.
+
+    The arrays are views of the projector's buffers: valid until its next piece.
+
+    Attributes
+    ----------
+    keys : ndarray of uint64, shape (n_used,)
+    rejected : ndarray of int64, shape (n_rejected,)
+        Positions in the piece.
+    reasons : ndarray of uint8, shape (n_rejected,)
+        `gridcli.points.batch.Reason`, or `OUTSIDE_INT32`.
+    """
+
+    keys: npt.NDArray[np.uint64]
+    rejected: npt.NDArray[np.int64]
+    reasons: npt.NDArray[np.uint8]
+
+
+class Projector:
+    """Projects pieces of at most `PIECE` points onto a grid; owned by one thread."""
+
+    def __init__(self, grid: Grid, selection: Selection) -> None:
+        self._grid = grid
+        self._island = None if grid.planar or selection.keep_null_island else NULL_ISLAND_DEGREES
+        west, south, east, north = selection.bbox or (-math.inf, -math.inf, math.inf, math.inf)
+        self._bbox = (west, south, east + 360 if west > east else east, north)
+        self._shape = (
+            (0, 0, 0, 0)
+            if grid.planar
+            else (grid.columns, grid.first_column, grid.last_column, grid.last_row)
+        )
+        self._float_shape = np.array(self._shape, np.float64)
+        self._float_bbox = np.array(self._bbox, np.float64)
+        self._keys = np.empty(PIECE, np.uint64)
+        self._rejected = np.empty(PIECE, np.int64)
+        self._reasons = np.empty(PIECE, np.uint8)
+        self._flags = np.empty(kernels.BLOCK, np.uint8)
+        self._steps: dict[Fraction, _IntegerSteps] = {}
+
+    def project(
+        self, x: npt.NDArray[Any], y: npt.NDArray[Any], unit: Fraction | None = None
+    ) -> Projected:
+        """Project one piece.
+
+        Parameters
+        ----------
+        x, y : ndarray of float64 or, with `unit`, int64, shape (n <= PIECE,)
+        unit : Fraction or None
+            Size of one integer step.
+
+        Raises
+        ------
+        UsageError
+            The unit and the grid need more than 64 bits.
+        """
+        if unit is not None and self._grid.rule == REAL:
+            x, y, unit = _as_floats(x, unit), _as_floats(y, unit), None
+        if unit is None:
+            n_keys, n_rejected = kernels.project_floats(
+                np.ascontiguousarray(x),
+                np.ascontiguousarray(y),
+                self._grid.rule,
+                self._grid.scale,
+                self._grid.planar,
+                self._float_shape,
+                self._float_bbox,
+                -1.0 if self._island is None else float(self._island),
+                self._flags,
+                self._keys,
+                self._rejected,
+                self._reasons,
+            )
+        else:
+            if unit not in self._steps:
+                self._steps[unit] = _IntegerSteps(self._grid, unit, self._bbox, self._island)
+            steps = self._steps[unit]
+            n_keys, n_rejected = kernels.project_integers(
+                np.ascontiguousarray(x),
+                np.ascontiguousarray(y),
+                steps.numerator,
+                steps.denominator,
+                self._grid.planar,
+                np.array(self._shape, np.int64),
+                steps.valid,
+                steps.bbox,
+                steps.turn,
+                steps.island,
+                self._keys,
+                self._rejected,
+                self._reasons,
+            )
+        return Projected(
+            self._keys[:n_keys], self._rejected[:n_rejected], self._reasons[:n_rejected]
+        )
+
+
+class _IntegerSteps:
+    """Bounds of the grid, the box and the null island, counted in integer steps."""
+
+    def __init__(
+        self,
+        grid: Grid,
+        unit: Fraction,
+        bbox: tuple[float, float, float, float],
+        island: Fraction | None,
+    ) -> None:
+        scale = Fraction(Decimal(repr(grid.scale)))
+        ratio = unit * scale if grid.rule == DIVIDE else unit / scale
+        self.numerator, self.denominator = ratio.numerator, ratio.denominator
+        x_reach = 2**31 / ratio if grid.planar else 360 / unit
+        if max(self.denominator, self.numerator * math.ceil(x_reach)) > INT64.max and not (
+            self.numerator == 1 and self.denominator <= INT64.max
+        ):
+            raise UsageError(
+                f"integers of {float(unit):g} units on a grid with tiles of "
+                f"{float(unit / ratio):g} need more than 64 bits; use a coarser precision."
+            )
+        self.turn = 0 if grid.planar else int(360 / unit)
+        self.island = -1 if island is None else int(island / unit)
+        if grid.planar:
+            # The last index is left out on both sides, so that no step of a hub overflows.
+            reach = (2**31 - 1) / ratio
+            valid = (-reach, reach, -reach, reach)
+        else:
+            valid = (-180 / unit, 360 / unit, -90 / unit, 90 / unit)
+        self.valid = np.array(
+            [_clip(math.ceil(v) if i % 2 == 0 else math.floor(v)) for i, v in enumerate(valid)],
+            np.int64,
+        )
+        self.bbox = np.array([_box_step(v, unit, up=i < 2) for i, v in enumerate(bbox)], np.int64)
+
+
+def _clip(value: int) -> int:
+    return max(int(INT64.min), min(int(INT64.max), value))
+
+
+def _box_step(value: float, unit: Fraction, *, up: bool) -> int:
+    """Integer step of a side of the box: the first (up) or the last inside it."""
+    if math.isinf(value):
+        return int(INT64.min) if value < 0 else int(INT64.max)
+    steps = Fraction(Decimal(repr(value))) / unit
+    return _clip(math.ceil(steps) if up else math.floor(steps))
+
+
+def _as_floats(values: npt.NDArray[np.int64], unit: Fraction) -> npt.NDArray[np.float64]:
+    """Nearest doubles of ``values * unit``, where both of its terms are exact doubles."""
+    floats: npt.NDArray[np.float64] = values.astype(np.float64) * unit.numerator / unit.denominator
+    return floats
