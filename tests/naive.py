@@ -116,8 +116,7 @@ def _from_west_to_east(columns: set[int], grid: Grid) -> list[int]:
     if grid.planar:
         return ordered
     gaps = [(ordered[0] + grid.columns - ordered[-1], 1, 0)]  # the one at 180 degrees wins ties
-    for index in range(1, len(ordered)):
-        gaps.append((ordered[index] - ordered[index - 1], 0, -index))
+    gaps += [(ordered[i] - ordered[i - 1], 0, -i) for i in range(1, len(ordered))]
     start = -max(gaps)[2]
     return ordered[start:] + ordered[:start]
 

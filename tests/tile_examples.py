@@ -49,9 +49,6 @@ def tile_counts(
     found = {}
     for dx, dy, count in draw(st.lists(st.tuples(offsets, offsets, counts), max_size=40)):
         x, y = base_x + dx, min(max(base_y + dy, first_y), last_y)
-        if grid.planar:
-            x = min(max(x, first_x), last_x)
-        else:
-            x = (x - first_x) % grid.columns + first_x
-        found[x, y] = count
+        around = (x - first_x) % (grid.columns or 1) + first_x
+        found[min(max(x, first_x), last_x) if grid.planar else around, y] = count
     return grid, found

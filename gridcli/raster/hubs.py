@@ -79,6 +79,8 @@ def build_hubs(tiles: Tiles, components: Components, *, mu: int = 4) -> Hubs:
     lon, lat = _centroids(tiles, tile_hub, extents, exact)
     points = sums[:, kernels.POINTS].copy()
     area = floating[:, kernels.AREA] + floating[:, kernels.AREA_LOST]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        density = points / area  # of planar tiles so small that their area is 0: infinite
     grid = tiles.grid
     corners = zip(tiles.x[first_tile].tolist(), south.tolist(), strict=True)
     return Hubs(
@@ -93,7 +95,7 @@ def build_hubs(tiles: Tiles, components: Components, *, mu: int = 4) -> Hubs:
         lat=lat,
         radius_m=_radii(tiles, lat, floating, points),
         area_m2=area,
-        density=points / area,
+        density=density,
         west=grid.edges_x(west),
         south=grid.edges_y(south),
         east=grid.edges_x(east + 1),
