@@ -77,7 +77,7 @@ def test_coordinates_have_seven_decimals_and_no_negative_zero() -> None:
 
 
 @given(st.lists(st.floats(-180, 180), min_size=1, max_size=30))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_coordinate_text_is_the_rounded_number(values: list[float]) -> None:
     x = np.array(values)
     table = pa.table({"a": pa.array(range(len(x)))})
@@ -91,14 +91,14 @@ def test_coordinate_text_is_the_rounded_number(values: list[float]) -> None:
 
 
 @given(st.lists(st.one_of(st.none(), st.text(max_size=8)), min_size=1, max_size=20))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_any_text_survives(values: list[str | None]) -> None:
     texts = json_values(pa.array(values, pa.string())).to_pylist()
     assert [None if t is None else parsed(t) for t in texts] == values
 
 
 @given(st.lists(st.floats(), min_size=1, max_size=20))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_floats_read_back_the_same(values: list[float]) -> None:
     texts = json_values(pa.array(values, pa.float64())).to_pylist()
     assert [None if t is None else float(parsed(t)) for t in texts] == [

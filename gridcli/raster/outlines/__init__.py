@@ -1,0 +1,1 @@
+"""Outlines of hubs: the dissolved boundary of each hub's tiles."""
