@@ -10,12 +10,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from gridcli.cli.exits import run
 from gridcli.cli.main import cli
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+# The same cases in every run; no time limits, since kernels compile on first use.
+settings.register_profile(
+    "gridcli",
+    deadline=None,
+    derandomize=True,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("gridcli")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

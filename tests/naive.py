@@ -5,6 +5,10 @@ Every kernel is compared with a function here. Nothing here is fast, vectorised 
 
 from __future__ import annotations
 
+import csv
+import io
+import math
+import re
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -13,7 +17,45 @@ from typing import TYPE_CHECKING
 from gridcli.grid.grid import MULTIPLY, Grid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
+
+
+# --- Projection ---------------------------------------------------------------------------------
+
+
+def floor_tile(value: float, prec: int) -> int:
+    """Tile of a coordinate at an integer precision, by its shortest decimal digits."""
+    return math.floor(Decimal(repr(value)) * Decimal(10) ** prec)
+
+
+def largest_tile(value: float, edge: Callable[[int], float], guess: int) -> int:
+    """Largest k with edge(k) <= value, found by walking from a guess."""
+    k = guess
+    while edge(k + 1) <= value:
+        k += 1
+    while edge(k) > value:
+        k -= 1
+    return k
+
+
+def project(lon: float, lat: float, prec: str, *, island: float = 0.001) -> tuple[int, int] | str:
+    """Tile (x, y) of a geographic point, or the reason why it has none."""
+    if not (math.isfinite(lon) and math.isfinite(lat)):
+        return "not_a_number"
+    if not (-180 <= lon <= 360 and -90 <= lat <= 90):
+        return "out_of_range"
+    wrapped = lon - 360 if lon >= 180 else lon
+    if abs(wrapped) <= island and abs(lat) <= island:
+        return "null_island"
+    if Decimal(prec) == int(Decimal(prec)):
+        p = int(Decimal(prec))
+        turn = 360 * Decimal(10) ** p
+        x = floor_tile(lon, p)
+        if x >= turn / 2:
+            x -= int(turn)
+        return x, min(floor_tile(lat, p), int(90 * Decimal(10) ** p) - 1)
+    scale = 10.0 ** float(prec)
+    return math.floor(wrapped * scale), min(math.floor(lat * scale), math.ceil(90 * scale) - 1)
 
 
 # --- Agglomeration and hubs ---------------------------------------------------------------------
@@ -149,3 +191,58 @@ def _area_from_equator(latitude: Decimal) -> Decimal:
         power += 2
     inverse = ((1 + e * sine) / (1 - e * sine)).ln() / 2  # atanh(e sin(latitude))
     return b * b / 2 * (sine / (1 - e2 * sine * sine) + inverse / e)
+
+
+# --- Reading: numbers and CSV -------------------------------------------------------------------
+
+
+def read_number(cell: str | None) -> tuple[str, float]:
+    """Kind ("null", "text" or "number") and value of a cell."""
+    text = (cell or "").strip(" \t\n\r\v\f")
+    if text.lower() in {"", "null", "na"}:
+        return "null", math.nan
+    if not re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text):
+        return "text", math.nan
+    value = float(text)
+    return ("number", value) if math.isfinite(value) else ("text", math.nan)
+
+
+def read_integer(cell: str | None) -> tuple[str, int]:
+    """Kind and value of a cell that must be an integer of 64 bits."""
+    kind, value = read_number(cell)
+    if kind != "number":
+        return kind, 0
+    if abs(value) > 1e20 or abs(value) < 1e-300:
+        return ("number", 0) if Decimal((cell or "").strip()) == 0 else ("text", 0)
+    exact = Fraction((cell or "").strip())
+    if exact.denominator == 1 and -(2**63) <= exact < 2**63:
+        return "number", int(exact)
+    return "text", 0
+
+
+@dataclass(frozen=True)
+class CsvRecord:
+    """A record of CSV: its first line (from 1), its text without line end, its cells."""
+
+    line: int
+    text: str
+    cells: list[str]
+
+
+def csv_records(text: str, delimiter: str) -> list[CsvRecord]:
+    """Every record of CSV text that is not an empty line, as Python's csv module reads them."""
+    taken: list[str] = []
+
+    def lines() -> Iterator[str]:
+        for line in io.StringIO(text, newline=""):
+            taken.append(line)
+            yield line
+
+    records = []
+    line = 1
+    for cells in csv.reader(lines(), delimiter=delimiter):
+        if cells:
+            records.append(CsvRecord(line, re.sub("(\r\n|\n|\r)$", "", "".join(taken)), cells))
+        line += len(taken)
+        taken.clear()
+    return records

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Callable
 from typing import Any
@@ -16,10 +17,9 @@ from numba.np.arrayobj import populate_array
 
 from gridcli.runtime.jitcache import ENTRY, target_machine
 
-_LIBRARY_FUNCTIONS = frozenset(
-    ("acos", "asin", "atan", "atan2", "atanh", "cbrt", "ceil", "cos", "exp", "expm1", "fabs")
-    + ("floor", "fmod", "hypot", "log", "log10", "log1p", "memcmp", "memcpy", "memmove")
-    + ("memset", "pow", "rint", "round", "sin", "sqrt", "tan", "tanh", "trunc")
+_LIBRARY_FUNCTIONS = re.compile(
+    r"a?(cos|sin|tan)h?|atan2|cbrt|ceil|exp|expm1|fabs|floor|fmod|hypot|log|log10|log1p"
+    r"|mem(cmp|cpy|move|set)|pow|rint|round|sqrt|trunc"
 )
 """What machine code may ask of the C library, which every process has loaded."""
 
@@ -89,7 +89,7 @@ def machine_code(
     overload = next(iter(entry.overloads.values()))
     module = llvm.parse_assembly(next(iter(entry.inspect_llvm().values())))
     for symbol in module.functions:
-        known = symbol.name.startswith("llvm.") or symbol.name in _LIBRARY_FUNCTIONS
+        known = symbol.name.startswith("llvm.") or _LIBRARY_FUNCTIONS.fullmatch(symbol.name)
         if symbol.is_declaration and not known and _is_called(module, symbol.name):
             raise RuntimeError(f"kernel {function.__qualname__} calls {symbol.name}")
     module.get_function(overload.fndesc.llvm_func_name).name = ENTRY

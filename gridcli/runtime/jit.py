@@ -23,6 +23,8 @@ import numpy as np
 from gridcli.runtime.jitcache import KernelCache
 
 _SCALARS: dict[str, Any] = {"int64": ctypes.c_int64, "float64": ctypes.c_double}
+_error_info = ctypes.create_string_buffer(64)
+"""Where a native function of numba's puts a pointer to its error; only its status is looked at."""
 _lock = threading.RLock()
 _loaded: list[Any] = []
 """Engines own the machine code of their kernels and must outlive them."""
@@ -71,10 +73,12 @@ class Kernel:
         ------
         TypeError
             An array is not C-contiguous or not of the declared dtype and dimension.
+        RuntimeError
+            The kernel raised an error.
         """
         native = self._native or self.load()
         results = (ctypes.c_int64 * max(self._n_results, 1))()
-        flat: list[Any] = [results, None]
+        flat: list[Any] = [results, _error_info]
         if len(args) != len(self._arguments):
             raise TypeError(f"{self.name} takes {len(self._arguments)} arguments")
         for value, (dtype, dimensions) in zip(args, self._arguments, strict=True):
@@ -88,7 +92,8 @@ class Kernel:
                 )
             flat.append(value.__array_interface__["data"][0])
             flat.extend(value.shape)
-        native(*flat)
+        if native(*flat) != 0:
+            raise RuntimeError(f"kernel {self.name} raised an error")
         if self._n_results == 1:
             return results[0]
         return tuple(results) if self._n_results else None

@@ -1,0 +1,122 @@
+"""Kernels: compiled once, kept on disk, called with checked arrays."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba.core.errors import TypingError
+
+from gridcli.runtime import jit
+from gridcli.runtime.jitcache import KernelCache
+
+
+@jit.part
+def _twice(value):
+    return 2 * value
+
+
+@jit.kernel("int64[:,:], float64[:], int64, float64 -> int64, int64")
+def summary(table, values, start, factor):
+    """Sum and size of a table, and scaled values in place."""
+    total = 0
+    for i in range(table.shape[0]):
+        for j in range(table.shape[1]):
+            total += _twice(table[i, j])
+    for i in range(start, values.shape[0]):
+        values[i] *= factor
+    return total, table.shape[1]
+
+
+@jit.kernel("int64[:]")
+def allocating(values):
+    """Break the rule that kernels do not allocate."""
+    values[0] = np.zeros(values[0]).shape[0]
+
+
+@jit.kernel("int64[:] -> int64")
+def raising(values):
+    """Break the rule that kernels do not raise."""
+    if values[0] > 3:
+        raise ValueError
+    return values[0]
+
+
+def test_a_kernel_computes_what_its_function_does():
+    table = np.arange(12).reshape(3, 4)
+    values, expected = np.ones(5), np.ones(5)
+    assert summary(table, values, 2, 1.5) == summary.py_func(table, expected, 2, 1.5) == (132, 4)
+    np.testing.assert_array_equal(values, expected)
+
+
+@pytest.mark.parametrize(
+    ("table", "values"),
+    [
+        (np.zeros((2, 2), np.int32), np.zeros(3)),
+        (np.zeros(4, np.int64), np.zeros(3)),
+        (np.zeros((4, 4), np.int64)[:, ::2], np.zeros(3)),
+        (np.zeros((2, 2), np.int64), np.zeros(6)[::2]),
+    ],
+)
+def test_arrays_of_another_type_or_layout_are_refused(table, values):
+    with pytest.raises(TypeError, match="contiguous"):
+        summary(table, values, 0, 1.0)
+
+
+def test_a_kernel_that_allocates_is_found_out():
+    with pytest.raises(TypingError, match=r"np\.zeros"):
+        allocating(np.ones(1, np.int64))
+
+
+def test_a_kernel_that_raises_is_found_out():
+    assert raising(np.array([3])) == 3
+    with pytest.raises(RuntimeError, match="raising raised"):
+        raising(np.array([4]))
+
+
+def test_machine_code_is_kept_and_damage_is_noticed(tmp_path, monkeypatch):
+    monkeypatch.setattr("gridcli.runtime.jitcache._folder", lambda package: tmp_path)
+    cache = KernelCache(summary.py_func, summary.signature)
+    assert cache.read() is None
+    cache.write(b"code")
+    assert cache.read() == b"code"
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:-1])
+    assert cache.read() is None
+    assert KernelCache(summary.py_func, "other").read() is None
+
+
+def test_a_warm_run_does_not_import_numba():
+    code = (
+        "import sys, numpy as np\n"
+        "from gridcli.tiles.table import TileTable\n"
+        "table = TileTable()\n"
+        "table.combine(np.array([5], np.uint64), np.array([2]))\n"
+        "print(table.finish().counts, 'numba' in sys.modules)\n"
+    )
+    for _ in range(2):
+        out = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+    assert out == "[2] False\n"
+
+
+def test_nothing_breaks_where_no_folder_can_be_written(tmp_path):
+    blocker = tmp_path / "file"
+    blocker.write_text("")
+    code = (
+        "import numpy as np\n"
+        "from gridcli.tiles import kernels\n"
+        "print(kernels.combine_keys(np.array([1], np.uint64), 1, np.zeros(4096, np.uint64),\n"
+        "  np.zeros(4096, np.int64), np.zeros(1, np.uint64), np.zeros(1, np.int64)))\n"
+    )
+    environment = {**os.environ, "GRIDCLI_CACHE_DIR": str(blocker / "below")}
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
+    ).stdout
+    assert out == "0\n"
+    assert not Path(blocker / "below").exists()
