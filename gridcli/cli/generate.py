@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from decimal import Decimal
 from typing import Any
@@ -73,9 +72,10 @@ def generate(threads: int | None, quiet: bool, **options: Any) -> None:
     Example:
       gridcli generate -o trips/ --points 1M --clusters 2000 --profile fleet
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
+    from gridcli.runtime.threads import usable_cores
     from gridcli.synth.write import generate as write
 
-    done = write(threads=threads or len(os.sched_getaffinity(0)), **options)
+    done = write(threads=threads or usable_cores(), **options)
     if not quiet:
         click.echo(
             f"{done.points:,} points of {done.clusters:,} clusters in {len(done.files)} files "

@@ -64,6 +64,11 @@ class PaperData:
             )
 
     @property
+    def max_parts(self) -> int:
+        """As many as points."""
+        return self.points
+
+    @property
     def schema(self) -> Any:
         """Columns ``lon, lat`` (double, degrees)."""
         import pyarrow as pa

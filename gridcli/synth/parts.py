@@ -15,6 +15,10 @@ class SyntheticData(Protocol):
     """A data set of known size that is generated in parts, in any order, by any thread."""
 
     @property
+    def max_parts(self) -> int:
+        """How many parts there can be that hold a row each."""
+
+    @property
     def compression(self) -> str:
         """Parquet codec that suits the columns."""
 

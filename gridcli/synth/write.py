@@ -23,6 +23,8 @@ ProfileName = Literal["paper", "fleet"]
 FileFormat = Literal["parquet", "csv", "csv.gz"]
 
 POINTS_PER_FILE = 10_000_000
+POINTS_PER_VEHICLE = 25_000
+MIN_VEHICLES = 4
 TRUTH_FILE = Path("_truth") / "truth.parquet"
 """Below the output folder: inputs skip names that begin with an underscore."""
 PART_FILE = re.compile(r"part-\d{5}\.(parquet|csv|csv\.gz)")
@@ -111,10 +113,11 @@ def generate(
     clusters = max(1, points // 500) if clusters is None else clusters
     if not 1 <= clusters <= points:
         raise UsageError(f"--clusters {clusters} must be between 1 and --points ({points}).")
-    files = -(-points // POINTS_PER_FILE) if files is None else files
-    if not 1 <= files <= min(points, MAX_FILES):
-        raise UsageError(f"--files {files} must be between 1 and {min(points, MAX_FILES)}.")
     data = _data_set(profile, points, clusters, seed, vehicles)
+    most = min(data.max_parts, MAX_FILES)
+    files = min(-(-points // POINTS_PER_FILE), most) if files is None else files
+    if not 1 <= files <= most:
+        raise UsageError(f"--files {files} must be between 1 and {most}.")
     check_target(target, overwrite=overwrite)
     names = [f"part-{index:05}.{file_format}" for index in range(files)]
     with _folder_in_the_making(target) as partial:
@@ -136,7 +139,16 @@ def _data_set(
         from gridcli.synth.paper import PaperData
 
         return PaperData(points, clusters, seed)
-    raise UsageError(f"--profile {profile} is not one of paper, fleet.")
+    vehicles = (
+        min(points, max(MIN_VEHICLES, points // POINTS_PER_VEHICLE))
+        if vehicles is None
+        else vehicles
+    )
+    if not 1 <= vehicles <= points:
+        raise UsageError(f"--vehicles {vehicles} must be between 1 and --points ({points}).")
+    from gridcli.synth.fleet import FleetData
+
+    return FleetData(points, clusters, vehicles, seed)
 
 
 def check_target(target: Path, *, overwrite: bool) -> None:
