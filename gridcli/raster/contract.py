@@ -12,12 +12,12 @@ import numpy.typing as npt
 from gridcli.errors import DataError
 from gridcli.grid.grid import INT32_MAX, REAL, Grid
 from gridcli.grid.project import OUTSIDE_INT32, PIECE, Projector, Selection
-from gridcli.points.batch import Chunk, PointBatch, Reason, RowCounts
+from gridcli.points.batch import PointBatch, Reason, RowCounts
 from gridcli.runtime.workers import share_out
 from gridcli.tiles.table import TileTable
 
 if TYPE_CHECKING:
-    from gridcli.points.reader import PointReader
+    from gridcli.points.reader import OrderedChunk, PointReader
     from gridcli.points.rejects import RejectsWriter
     from gridcli.runtime.progress import Progress
     from gridcli.runtime.signals import StopFlag
@@ -106,17 +106,17 @@ class _ContractionWorker:
         self._tally = np.zeros(max(OUTSIDE_INT32, *Reason) + 1, np.int64)
         self._counts = RowCounts()
 
-    def take(self, chunk: Chunk) -> None:
+    def take(self, chunk: OrderedChunk) -> None:
         """Count the points of one chunk."""
-        rows = 0
+        records = 0
         for batch in chunk.decode():
             if self._job.sample is None:
                 self._job.keep_sample(batch)
-            self._take_batch(chunk, batch, rows)
-            rows += len(batch)
+            self._take_batch(chunk, batch)
+            records += len(batch) + len(batch.ragged)
             self._progress.advance(0, len(batch) + len(batch.ragged))
         if self._job.rejects is not None:
-            self._job.rejects.chunk_done(chunk)
+            self._job.rejects.chunk_done(chunk, records)
         self._progress.advance(chunk.n_bytes, 0)
 
     def finish(self) -> None:
@@ -126,7 +126,7 @@ class _ContractionWorker:
             self._counts.reasons[reason] += int(self._tally[reason])
         self._job.add_counts(self._counts)
 
-    def _take_batch(self, chunk: Chunk, batch: PointBatch, first_row: int) -> None:
+    def _take_batch(self, chunk: OrderedChunk, batch: PointBatch) -> None:
         x, y = batch.x, batch.y
         rows: npt.NDArray[np.int64] | None = None
         rejected: list[npt.NDArray[np.int64]] = []
@@ -150,27 +150,22 @@ class _ContractionWorker:
         self._counts.read += len(batch) + len(batch.ragged)
         self._tally[Reason.RAGGED] += len(batch.ragged)
         if rejected:
-            self._reject(chunk, batch, first_row, np.concatenate(rejected), np.concatenate(reasons))
+            self._reject(chunk, batch, np.concatenate(rejected), np.concatenate(reasons))
         elif batch.ragged and self._job.rejects is not None:
-            nothing = np.empty(0, np.int64), np.empty(0, np.uint8)
-            self._job.rejects.add(chunk, batch, first_row, *nothing)
+            self._job.rejects.add(chunk, batch, np.empty(0, np.int64), np.empty(0, np.uint8))
 
     def _reject(
         self,
-        chunk: Chunk,
+        chunk: OrderedChunk,
         batch: PointBatch,
-        first_row: int,
         rows: npt.NDArray[np.int64],
         reasons: npt.NDArray[np.uint8],
     ) -> None:
         if np.any(reasons == OUTSIDE_INT32):
-            outside = rows[reasons == OUTSIDE_INT32]
-            raise _index_error(self._job.grid, batch, outside)
+            raise _index_error(self._job.grid, batch, rows[reasons == OUTSIDE_INT32])
         self._tally += np.bincount(reasons, minlength=len(self._tally))
         if self._job.rejects is not None:
-            order = np.argsort(rows, kind="stable")
-            bad = order[reasons[order] != Reason.FILTERED]
-            self._job.rejects.add(chunk, batch, first_row, rows[bad], reasons[bad])
+            self._job.rejects.add(chunk, batch, rows, reasons)
 
 
 def _index_error(grid: Grid, batch: PointBatch, rows: npt.NDArray[Any]) -> DataError:
@@ -180,8 +175,8 @@ def _index_error(grid: Grid, batch: PointBatch, rows: npt.NDArray[Any]) -> DataE
     worst = float(values[np.argmax(np.abs(values))])
     if grid.name.startswith("t"):
         size = abs(worst) / INT32_MAX
-        digits = -math.floor(math.log10(size))
-        works = f"--tile-size {math.ceil(size * 10**digits) / 10**digits:g}"
+        digit = 10.0 ** (math.floor(math.log10(size)) - 1)
+        works = f"--tile-size {math.ceil(size / digit) * digit:g}"
     else:
         works = f"--prec {math.floor(math.log10(INT32_MAX / abs(worst)))}"
         if grid.rule == REAL:

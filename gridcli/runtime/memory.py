@@ -19,9 +19,12 @@ def zeroed(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     Large arrays ask for huge pages.
     """
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    if size == 0:
+    if size < HUGE_PAGE_BYTES:
         return np.zeros(shape, dtype)
-    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if size >= HUGE_PAGE_BYTES and hasattr(mmap, "MADV_HUGEPAGE"):
+    # Only whole, aligned huge pages are mapped as such; what is never touched costs nothing.
+    pages = mmap.mmap(-1, size + 2 * HUGE_PAGE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
         pages.madvise(mmap.MADV_HUGEPAGE)
-    return np.frombuffer(pages, dtype=dtype).reshape(shape)
+    memory = np.frombuffer(pages, np.uint8)
+    start = -memory.ctypes.data % HUGE_PAGE_BYTES
+    return memory[start : start + size].view(dtype).reshape(shape)

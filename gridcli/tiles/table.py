@@ -54,13 +54,19 @@ class CountedKeys:
 class _Group:
     """Some partitions that share a lock and grow together."""
 
-    def __init__(self, first: int, partitions: int, held_keys: int) -> None:
+    def __init__(
+        self,
+        first: int,
+        pending: npt.NDArray[np.uint64],
+        pending_counts: npt.NDArray[np.int64],
+    ) -> None:
+        partitions = len(pending)
         self.first = first
         self.lock = threading.Lock()
         self.slots = zeroed((partitions, FIRST_CAPACITY, 2), np.uint64)
         self.used = np.zeros(partitions, np.int64)
-        self.pending = zeroed((partitions, held_keys), np.uint64)
-        self.pending_counts = zeroed((partitions, held_keys), np.int64)
+        self.pending = pending
+        self.pending_counts = pending_counts
         self.held = np.zeros(partitions, np.int64)
 
     def append(
@@ -109,8 +115,13 @@ class TileTable:
     """
 
     def __init__(self, *, held_keys: int = HELD_KEYS) -> None:
-        per_group = 1 << (PARTITION_BITS - GROUP_BITS)
-        self._groups = [_Group(g * per_group, per_group, held_keys) for g in range(1 << GROUP_BITS)]
+        partitions, per_group = 1 << PARTITION_BITS, 1 << (PARTITION_BITS - GROUP_BITS)
+        pending = zeroed((partitions, held_keys), np.uint64)
+        pending_counts = zeroed((partitions, held_keys), np.int64)
+        self._groups = [
+            _Group(p, pending[p : p + per_group], pending_counts[p : p + per_group])
+            for p in range(0, partitions, per_group)
+        ]
         self._turn = 0
 
     def appender(self) -> Appender:
