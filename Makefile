@@ -1,16 +1,48 @@
-# Everything installs into .venv, which each target makes when it is missing or out of date.
+# Everything installs into .venv (benchmarks into .venv-bench), made when missing or out of date.
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+BIN := .venv/bin
+BENCH := .venv-bench/bin
+INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo test check format bench docs clean
 
-$(VENV)/.base: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) --editable .
-	touch $@
+demo: .venv/installed
+	@mkdir -p build/demo
+	$(BIN)/gridcli raster sample_data --prec 4 --tau 10 --overwrite \
+		-o build/demo/hubs.geojson --clusters build/demo/clusters.geojson --tiles build/demo/tiles.parquet
+	@echo "Hubs, their outlines and their tiles are in build/demo."
 
-$(VENV)/.dev: $(VENV)/.base
-	$(PIP) --editable ".[test,check]"
-	touch $@
+test: .venv/installed-dev
+	$(BIN)/python -m pytest $(TESTS)
+
+check: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: .venv/installed-dev
+	$(BIN)/python -m docs.commands
+
+bench: .venv-bench/installed
+	$(BENCH)/python -m benchmarks $(or $(SUITES),all)
+
+clean:
+	rm -rf .venv .venv-bench build
+
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python $(INSTALL) --editable .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/python $(INSTALL) --editable ".[test,check]"
+	@touch $@
+
+.venv-bench/installed: pyproject.toml constraints.txt
+	test -x $(BENCH)/python || $(PYTHON) -m venv .venv-bench
+	$(BENCH)/python $(INSTALL) --editable ".[bench]"
+	@touch $@
