@@ -241,8 +241,12 @@ def csv_records(text: str, delimiter: str) -> list[CsvRecord]:
     records = []
     line = 1
     for cells in csv.reader(lines(), delimiter=delimiter):
+        record = "".join(taken)
+        # A line end within a quote that is never closed belongs to the record.
+        if len(list(csv.reader(io.StringIO(record + "x", newline=""), delimiter=delimiter))) > 1:
+            record = re.sub("(\r\n|\n|\r)$", "", record)
         if cells:
-            records.append(CsvRecord(line, re.sub("(\r\n|\n|\r)$", "", "".join(taken)), cells))
+            records.append(CsvRecord(line, record, cells))
         line += len(taken)
         taken.clear()
     return records

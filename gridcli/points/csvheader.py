@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 DELIMITERS = (",", ";", "\t", "|")
 """What may stand between cells, the most usual first."""
 
+_SIGNATURE_BYTES = 8
 _FIRST_LOOK_BYTES = 1 << 16
 _RECORD = re.compile(rb'(?:[\r\n]+)?((?:[^"\r\n]++|"[^"]*+")++)(\r\n|\n|\r)?')
 _LINE = re.compile(rb"(?:[\r\n]+)?([^\r\n]++)(\r\n|\n|\r)?")
@@ -72,7 +73,7 @@ def read_header(source: Input, reader: BlockReader, columns: tuple[str, ...] | N
     UsageError
         `columns` does not fit, or is missing: the first record holds numbers only.
     """
-    head = reader.head(min(_FIRST_LOOK_BYTES, reader.block_bytes))
+    head = reader.head(max(_SIGNATURE_BYTES, min(_FIRST_LOOK_BYTES, reader.block_bytes)))
     _check_text(source, head)
     bom_bytes = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
     reader.skip(bom_bytes)
