@@ -244,8 +244,10 @@ def _write_fix(fixes, at, receiver, clock, rng, x, y, speed_mps, heading, hub):
     elapsed = clock[CLOCK_TIME] - clock[CLOCK_LAST_FIX]
     kept = math.exp(-elapsed / receiver[RECEIVER_NOISE_S])
     fresh = receiver[RECEIVER_NOISE_M] * math.sqrt(1.0 - kept * kept)
-    clock[CLOCK_ERROR_X] = kept * clock[CLOCK_ERROR_X] + fresh * _normal(rng)
-    clock[CLOCK_ERROR_Y] = kept * clock[CLOCK_ERROR_Y] + fresh * _normal(rng)
+    radius = fresh * math.sqrt(-2.0 * math.log(1.0 - _uniform(rng)))
+    angle = 2.0 * math.pi * _uniform(rng)
+    clock[CLOCK_ERROR_X] = kept * clock[CLOCK_ERROR_X] + radius * math.cos(angle)
+    clock[CLOCK_ERROR_Y] = kept * clock[CLOCK_ERROR_Y] + radius * math.sin(angle)
     clock[CLOCK_LAST_FIX] = clock[CLOCK_TIME]
     lat = receiver[RECEIVER_LATITUDE] + (y + clock[CLOCK_ERROR_Y]) / METRES_PER_DEGREE
     metres_per_degree = METRES_PER_DEGREE * math.cos(lat * RADIAN)

@@ -36,6 +36,10 @@ class HubType:
     headings : int
         Directions that occur, evenly spaced from `heading_deg`.
     heading_sigma_deg : float
+    town_share : float
+        Of the hubs of this type; the others lie anywhere.
+    town_reach : float
+        Spread of those around the middle of their town, relative to the town's radius.
     """
 
     name: str
@@ -50,6 +54,8 @@ class HubType:
     heading_deg: float = 0.0
     headings: int = 1
     heading_sigma_deg: float = 4.0
+    town_share: float = 0.6
+    town_reach: float = 1.0
 
 
 TRAFFIC_LIGHT = "traffic_light"
@@ -59,11 +65,11 @@ HUB_TYPES = (
     HubType("depot", 0.02, 1500, 0.5, 44, 30, 12, headings=4, heading_sigma_deg=12),
     HubType("warehouse", 0.04, 2700, 0.5, 48, 8, 30, bay_m=4, rows=1, heading_deg=90),
     HubType("delivery_stop", 0.46, 160, 0.6, 14, 3, 3, headings=2, heading_sigma_deg=8),
-    HubType("bus_stop", 0.18, 24, 0.4, 14, 2, 3, rows=1),
+    HubType("bus_stop", 0.18, 24, 0.4, 14, 2, 3, rows=1, town_share=1.0, town_reach=0.3),
     HubType("fuel_station", 0.04, 290, 0.35, 18, 14, 10, bay_m=9, rows=2, headings=2),
-    HubType(TRAFFIC_LIGHT, 0.10, 24, 0.5, 18, 6, 0),
+    HubType(TRAFFIC_LIGHT, 0.10, 24, 0.5, 18, 6, 0, town_share=1.0, town_reach=0.4),
     HubType("parking", 0.14, 2400, 0.9, 36, 15, 6, bay_m=3, rows=2, heading_deg=90, headings=2),
-    HubType("rest_area", 0.02, 2700, 0.2, 60, 14, 15, bay_m=6, rows=1, heading_deg=45),
+    HubType("rest_area", 0.02, 2700, 0.2, 60, 14, 15, 6, 1, heading_deg=45, town_share=0.0),
 )
 
 
@@ -187,8 +193,6 @@ class FleetParameters:
         Side of the country; None: 11 km times the root of the number of vehicles.
     towns : int or None
         None: one for every 100 hubs.
-    town_share : float
-        Of the hubs; the others lie anywhere.
     town_radius_m : float
         Of a town of average size; a town's area grows with its share of the hubs.
     popularity_alpha : float
@@ -215,8 +219,7 @@ class FleetParameters:
     longitude: float = 10.0
     extent_m: float | None = None
     towns: int | None = None
-    town_share: float = 0.6
-    town_radius_m: float = 5_000.0
+    town_radius_m: float = 4_000.0
     popularity_alpha: float = 1.5
     size_sigma: float = 0.2
     street_m: float = 160.0

@@ -159,6 +159,8 @@ def _sites(
     weight /= weight.sum()
     radius = parameters.town_radius_m / parameters.street_m * np.sqrt(weight * towns)
 
+    town_share = np.array([t.town_share for t in parameters.hub_types])[kind]
+    town_reach = np.array([t.town_reach for t in parameters.hub_types])[kind]
     light = next(i for i, t in enumerate(parameters.hub_types) if t.name == TRAFFIC_LIGHT)
     node = np.zeros((len(kind), 2), dtype=np.int64)
     along_y = np.zeros(len(kind), dtype=bool)
@@ -166,10 +168,11 @@ def _sites(
     for _ in range(64):
         n = len(missing)
         town = rng.choice(towns, n, p=weight)
-        near_town = centre[town] + radius[town, None] * rng.standard_normal((n, 2))
+        spread = radius[town] * town_reach[missing]
+        near_town = centre[town] + spread[:, None] * rng.standard_normal((n, 2))
         anywhere = rng.uniform(-reach, reach, (n, 2))
-        in_town = rng.random((n, 1)) < parameters.town_share
-        site = np.rint(np.where(in_town, near_town, anywhere)).astype(np.int64)
+        in_town = rng.random(n) < town_share[missing]
+        site = np.rint(np.where(in_town[:, None], near_town, anywhere)).astype(np.int64)
         node[missing] = np.clip(site, -int(reach) - 1, int(reach) + 1)
         along_y[missing] = rng.random(n) < 0.5
         # Traffic lights stand where an artery crosses a street.
