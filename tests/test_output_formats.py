@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import duckdb
@@ -19,6 +21,7 @@ from geoparquet_io.core.validate import validate_geoparquet
 from gridcli.errors import MissingExtraError, UsageError
 from gridcli.output.crs import projjson
 from gridcli.output.formats import FORMATS, check_format, format_of, write_layer
+from gridcli.output.layer import LayerBatch
 from gridcli.output.wkb import encode_wkb
 from tests.layer_examples import (
     GEOMETRIES,
@@ -234,3 +237,26 @@ def test_the_sink_stays_open(name: str) -> None:
     sink = io.BytesIO()
     write_layer(layer_of(points()), sink, name)
     assert not sink.closed
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_threads_leave_no_trace(name: str) -> None:
+    alone = written(point_layer(1_000, 30), name)
+    for threads in (2, 5):
+        sink = io.BytesIO()
+        write_layer(point_layer(1_000, 30), sink, name, threads=threads)
+        assert sink.getvalue() == alone
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_an_encoding_error_ends_the_writing(threads: int) -> None:
+    layer = point_layer(100, 10)
+
+    def batches() -> Iterator[LayerBatch]:
+        for number, batch in enumerate(point_layer(100, 10).batches()):
+            if number == 5:
+                raise InterruptedError
+            yield batch
+
+    with pytest.raises(InterruptedError):
+        write_layer(replace(layer, batches=batches), io.BytesIO(), "csv", threads=threads)

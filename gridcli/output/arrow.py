@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -11,10 +11,10 @@ from gridcli.output.rowgroups import row_groups
 from gridcli.output.wkb import encode_wkb
 
 if TYPE_CHECKING:
-    from gridcli.output.layer import Layer
+    from gridcli.output.layer import Layer, Sink
 
 
-def write_arrow(layer: Layer, sink: BinaryIO) -> None:
+def write_arrow(layer: Layer, sink: Sink) -> None:
     """Write the layer; the ``gridcli`` record stands in the schema's metadata."""
     geometry = pa.field("geometry", pa.binary(), nullable=False).with_metadata(
         {

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from gridcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from gridcli.output.layer import Layer
+    from gridcli.output.layer import Layer, Sink
 
 SUFFIXES = {
     ".geojson": "geojson",
@@ -72,7 +72,7 @@ def check_format(name: str, *, planar: bool, crs: str | None = None) -> None:
         projjson(crs)
 
 
-def write_layer(layer: Layer, sink: BinaryIO, name: str) -> None:
+def write_layer(layer: Layer, sink: Sink, name: str, *, threads: int = 1) -> None:
     """Write a layer in a format of `FORMATS`, batch by batch.
 
     Parameters
@@ -82,6 +82,8 @@ def write_layer(layer: Layer, sink: BinaryIO, name: str) -> None:
         Open for writing; stays open.
     name : str
         The format.
+    threads : int
+        Batches to turn into text at a time; the bytes do not depend on it.
 
     Raises
     ------
@@ -97,7 +99,7 @@ def write_layer(layer: Layer, sink: BinaryIO, name: str) -> None:
             "geojsonl": geojson.write_geojson_lines,
             "geojsons": geojson.write_geojson_sequence,
         }
-        writers[name](layer, sink)
+        writers[name](layer, sink, threads)
     elif name == "parquet":
         from gridcli.output.geoparquet import write_geoparquet
 
@@ -105,7 +107,7 @@ def write_layer(layer: Layer, sink: BinaryIO, name: str) -> None:
     elif name == "csv":
         from gridcli.output.csv import write_csv
 
-        write_csv(layer, sink)
+        write_csv(layer, sink, threads)
     else:
         from gridcli.output.arrow import write_arrow
 

@@ -6,16 +6,20 @@ Text is built a column at a time with pyarrow's kernels; no row passes through P
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, BinaryIO
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gridcli.output.ahead import encode_ahead
 from gridcli.output.text import JSON_BRACKETS, coordinates_text, round_coordinates
 
 if TYPE_CHECKING:
-    from gridcli.output.layer import Layer, LayerBatch
+    from collections.abc import Iterator
+
+    from gridcli.output.layer import Layer, LayerBatch, Sink
 
 COORDINATE_DECIMALS = 7
 """Places of a coordinate: about one centimetre (docs/contract.md, section 4)."""
@@ -26,7 +30,7 @@ NEEDS_ESCAPE = r'["\\\x00-\x1f]'
 RECORD_SEPARATOR = "\x1e"
 
 
-def write_geojson(layer: Layer, sink: BinaryIO) -> None:
+def write_geojson(layer: Layer, sink: Sink, threads: int = 1) -> None:
     """Write one FeatureCollection, a feature a line, with ``gridcli`` and ``bbox`` members."""
     head = (
         f'{{"type":"FeatureCollection","name":{_json(layer.name)},"gridcli":{_json(layer.record)}'
@@ -35,37 +39,39 @@ def write_geojson(layer: Layer, sink: BinaryIO) -> None:
     bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
     separator = ",\n"
     first = True
-    for batch in layer.batches():
-        if not len(batch.geometry):
-            continue
+
+    def batches() -> Iterator[LayerBatch]:
+        for batch in layer.batches():
+            if len(batch.geometry):
+                _extend(bounds, batch)
+                yield batch
+
+    encode = partial(_features, before=separator)
+    for features in encode_ahead(batches(), encode, threads):
         # Every feature is preceded by a separator; the very first one's is cut off.
-        features = _bytes_of(_features(batch, before=separator))
-        sink.write(features[len(separator) if first else 0 :])
+        sink.write(_bytes_of(features)[len(separator) if first else 0 :])
         first = False
-        _extend(bounds, batch)
     sink.write(b"\n]")
     if not first:
         sink.write(f',"bbox":{_json([_short(value) for value in bounds])}'.encode())
     sink.write(b"}\n")
 
 
-def write_geojson_lines(layer: Layer, sink: BinaryIO) -> None:
+def write_geojson_lines(layer: Layer, sink: Sink, threads: int = 1) -> None:
     """Write a feature a line; the first one carries the ``gridcli`` record."""
-    _write_sequence(layer, sink, before="")
+    _write_sequence(layer, sink, threads, before="")
 
 
-def write_geojson_sequence(layer: Layer, sink: BinaryIO) -> None:
+def write_geojson_sequence(layer: Layer, sink: Sink, threads: int = 1) -> None:
     """Write an RFC 8142 text sequence; the first feature carries the ``gridcli`` record."""
-    _write_sequence(layer, sink, before=RECORD_SEPARATOR)
+    _write_sequence(layer, sink, threads, before=RECORD_SEPARATOR)
 
 
-def _write_sequence(layer: Layer, sink: BinaryIO, *, before: str) -> None:
+def _write_sequence(layer: Layer, sink: Sink, threads: int, *, before: str) -> None:
     first = True
-    for batch in layer.batches():
-        if not len(batch.geometry):
-            continue
-        features = _features(batch, before=before, after="\n")
-        if first:
+    encode = partial(_features, before=before, after="\n")
+    for features in encode_ahead(layer.batches(), encode, threads):
+        if first and len(features):
             feature = features[0].as_py().removesuffix("}\n")
             sink.write(f'{feature},"gridcli":{_json(layer.record)}}}\n'.encode())
             features = features.slice(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,14 +16,14 @@ from gridcli.output.rowgroups import ROW_GROUP_ROWS, row_groups
 from gridcli.output.wkb import encode_wkb
 
 if TYPE_CHECKING:
-    from gridcli.output.layer import Geometry, Layer, LayerBatch
+    from gridcli.output.layer import Geometry, Layer, LayerBatch, Sink
 
 VERSION = "1.1.0"
 BOUNDS = ("xmin", "ymin", "xmax", "ymax")
 BBOX_TYPE = pa.struct([pa.field(name, pa.float64(), nullable=False) for name in BOUNDS])
 
 
-def write_geoparquet(layer: Layer, sink: BinaryIO) -> None:
+def write_geoparquet(layer: Layer, sink: Sink) -> None:
     """Write the layer; the ``gridcli`` record stands in the footer's key-value metadata."""
     schema = layer.schema.append(pa.field("geometry", pa.binary(), nullable=False)).append(
         pa.field("bbox", BBOX_TYPE, nullable=False)

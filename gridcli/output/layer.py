@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 GeometryKind = Literal["point", "polygon", "multipolygon"]
+
+
+class Sink(Protocol):
+    """What a layer is written to: a binary file, or `gridcli.output.staging.OutputFile`."""
+
+    def write(self, data: Any, /) -> int | None:
+        """Write all the bytes."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,45 @@
+"""Encoding batches on several threads while their results are written in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
+
+    from gridcli.output.layer import LayerBatch
+
+Encoded = TypeVar("Encoded")
+
+
+def encode_ahead(
+    batches: Iterator[LayerBatch], encode: Callable[[LayerBatch], Encoded], threads: int
+) -> Iterator[Encoded]:
+    """Yield ``encode(batch)`` of each batch in order, working on `threads` of them at a time.
+
+    Parameters
+    ----------
+    batches : iterator of LayerBatch
+        Advanced by the calling thread, at most `threads` batches ahead.
+    encode : callable
+        Spends its time in Arrow's or numpy's kernels, which let other threads run.
+    threads : int
+    """
+    if threads <= 1:
+        yield from map(encode, batches)
+        return
+    waiting: deque[Future[Encoded]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="encode") as pool:
+        try:
+            for batch in batches:
+                waiting.append(pool.submit(encode, batch))
+                if len(waiting) > threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
