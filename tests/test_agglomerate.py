@@ -71,6 +71,19 @@ def test_first_and_last_column_are_neighbours(prec, metric):
     assert agglomerate(corner, metric=metric).n_components == (1 if metric == "chebyshev" else 2)
 
 
+@pytest.mark.parametrize("delta", [1, 2, 3])
+@pytest.mark.parametrize("metric", METRICS)
+def test_pairs_of_tiles_around_180(delta, metric):
+    grid = Grid.degrees(4)
+    places = [(grid.last_column - dx, dy) for dx in range(4) for dy in range(-3, 4)]
+    for place in places:
+        tiles = {place, (grid.first_column, 0)}
+        expected = len(naive.agglomerate(tiles, delta, metric, grid.columns))
+        table = tiles_of(grid, dict.fromkeys(tiles, 1))
+        found = agglomerate(table, delta=delta, metric=metric)
+        assert found.n_components == expected, place
+
+
 def test_planar_columns_do_not_wrap():
     tiles = tiles_of(Grid.planar_prec(0), {(-(2**31), 0): 1, (2**31 - 1, 0): 1})
     assert agglomerate(tiles).n_components == 2

@@ -117,6 +117,15 @@ def test_a_hub_across_180_has_west_beyond_east():
     assert hubs.lon[0] == -179.5
 
 
+@pytest.mark.parametrize("prec", ["0.25", "3.5", 4, 7])
+@pytest.mark.parametrize("row_of_west", [-1, 1])
+def test_hubs_across_180_equal_exact_fractions(prec, row_of_west):
+    grid = Grid.degrees(prec)
+    first, last = grid.first_column, grid.last_column
+    count = {(last - 1, 0): 2, (last, 0): 1, (first, row_of_west): 40, (first + 1, row_of_west): 1}
+    assert_same_hubs(hubs_of(grid, count), naive.hubs([set(count)], count, 1, grid))
+
+
 def test_a_hub_that_ends_at_180_does_not_cross_it():
     hubs = hubs_of(Grid.degrees(0), {(178, 0): 1, (179, 0): 1})
     assert (hubs.west[0], hubs.east[0]) == (178, 180)
@@ -129,6 +138,14 @@ def test_a_hub_wider_than_half_the_earth_begins_after_its_gap():
     hubs = hubs_of(grid, ring(grid, 0, columns))
     assert (hubs.west[0], hubs.east[0]) == (60, 30)
     assert hubs.lon[0] == -135
+
+
+def test_two_tiles_are_bounded_by_the_shorter_way_around():
+    grid = Grid.degrees(-1)
+    hubs = hubs_of(grid, {(-9, 0): 1, (10, 0): 1}, delta=17)
+    assert (hubs.west[0], hubs.east[0]) == (100, -80)
+    hubs = hubs_of(grid, {(-9, 0): 1, (9, 0): 1}, delta=18)
+    assert (hubs.west[0], hubs.east[0]) == (-90, 100)
 
 
 def test_no_tile_and_no_hub():
