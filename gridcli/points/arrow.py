@@ -47,9 +47,15 @@ def with_partitions(schema: Any, source: Input) -> Any:
     """Return a file's schema with its hive partition columns appended, as strings.
 
     A column of the file itself hides a partition of the same name.
+
+    Raises
+    ------
+    UnicodeDecodeError
+        A column's name is damaged; pyarrow notices when it is asked for the names.
     """
+    names = schema.names
     for name in source.partitions:
-        if name not in schema.names:
+        if name not in names:
             schema = schema.append(pa.field(name, pa.string()))
     return schema
 

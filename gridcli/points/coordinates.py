@@ -21,6 +21,8 @@ from gridcli.points.batch import Reason
 
 _INT64_MAX = 2**63 - 1
 _FLOAT_BEYOND_INT64 = 2.0**63
+_MAX_DIGITS = 16
+"""360 degrees still fit 64 bits in units of 10^-16."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,8 @@ def read_column(array: Any, scale: Fraction | None) -> Coordinates:
     """Return the coordinates of one column.
 
     Integers and texts are 64-bit integers in units of `scale` where that is given, else doubles.
-    Decimals are integers in units of their last digit; a column whose digits do not fit 64 bits
-    is read as doubles without `scale`, and with it those rows are out of range.
+    Decimals are integers in units of their last digit; where these do not fit 64 bits they are
+    read as doubles without `scale`, and with it those rows are out of range.
     """
     array = _plain(array)
     type_ = array.type
@@ -156,7 +158,7 @@ def _read_decimals(array: Any, scale: Fraction | None) -> Coordinates:
     digits = array.type.scale
     if null is not None:
         fits |= null != 0
-    if scale is None and not fits.all():
+    if scale is None and (digits > _MAX_DIGITS or not fits.all()):
         return _as_doubles(array)
     reason = first_reason(null, _where(~fits, Reason.OUT_OF_RANGE))
     return Coordinates(values, (scale or Fraction(1)) / Fraction(10) ** digits, reason)
@@ -166,7 +168,7 @@ def _unscaled(array: Any) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]
     """Return the integers behind a decimal column, and which of them fit 64 bits."""
     width = array.type.bit_width // 8
     data = np.frombuffer(array.buffers()[1] or b"", dtype=np.uint8)
-    data = data[array.offset * width : (array.offset + len(array)) * width]
+    data = data[array.offset * width :][: len(array) * width]
     if width <= 8:
         values = data.view(f"<i{width}").astype(np.int64)
         return values, np.ones(len(values), dtype=np.bool_)
@@ -216,9 +218,13 @@ def _plain(array: Any) -> Any:
 
 def _numpy(array: Any) -> npt.NDArray[Any]:
     """Return the values of a primitive array without a copy; a null row holds anything."""
-    dtype = array.type.to_pandas_dtype()
-    values: npt.NDArray[Any] = np.frombuffer(array.buffers()[1] or b"", dtype=dtype)
-    return values[array.offset : array.offset + len(array)]
+    dtype = np.dtype(array.type.to_pandas_dtype())
+    if len(array) == 0:
+        return np.empty(0, dtype=dtype)
+    values: npt.NDArray[Any] = np.frombuffer(
+        array.buffers()[1], dtype=dtype, count=len(array), offset=array.offset * dtype.itemsize
+    )
+    return values
 
 
 def _null_reason(array: Any) -> npt.NDArray[np.uint8] | None:

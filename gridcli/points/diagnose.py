@@ -108,4 +108,4 @@ def _fitting_scale(lon: _Floats, lat: _Floats) -> str | None:
 
 
 def _shown(scale: Fraction) -> str:
-    return f"{float(scale):g}"
+    return np.format_float_scientific(float(scale), trim="-", exp_digits=1)

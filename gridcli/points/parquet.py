@@ -64,15 +64,22 @@ class ParquetInput:
         )
 
     def chunks(self, plan: ColumnPlan, input_index: int) -> Iterator[Chunk]:
-        """Yield one chunk a row group."""
+        """Yield one chunk a row group.
+
+        Each stands for its share of the file by uncompressed size: asking for the columns'
+        compressed sizes ends the process where a footer is corrupt (pyarrow 26.0).
+        """
         converter = Converter(self.source, self._file_schema, plan)
-        n_row_groups = self.metadata.num_row_groups
-        left = self.source.size_bytes or 0
-        for row_group in range(n_row_groups):
-            n_bytes = min(left, _compressed_bytes(self.metadata.row_group(row_group)))
-            if row_group == n_row_groups - 1:
-                n_bytes = left
-            left -= n_bytes
+        size = self.source.size_bytes or 0
+        weights = [
+            max(self.metadata.row_group(i).total_byte_size, 1)
+            for i in range(self.metadata.num_row_groups)
+        ]
+        total, weight_before = sum(weights), 0
+        for row_group, weight in enumerate(weights):
+            begin = size * weight_before // total
+            weight_before += weight
+            n_bytes = size * weight_before // total - begin
             yield ParquetChunk(input_index, row_group, n_bytes, self, converter)
 
     def close(self) -> None:
@@ -132,7 +139,3 @@ class ParquetChunk:
                 self.file.handles.give_back(handle)
         except READ_ERRORS as error:
             raise broken(self.file.source, self._place, error) from error
-
-
-def _compressed_bytes(row_group: Any) -> int:
-    return sum(row_group.column(i).total_compressed_size for i in range(row_group.num_columns))
