@@ -111,8 +111,13 @@ def test_geoparquet_read_back(kind: str, tmp_path: Any) -> None:
     assert column["geometry_types"] == [expected[0].geom_type]
     assert tuple(column["bbox"]) == shapely.GeometryCollection(expected).bounds
 
-    rows = duckdb.sql(f"SELECT hub_id, bbox.xmax FROM '{path}' ORDER BY hub_id").fetchall()
-    assert rows == [(i + 1, shape.bounds[2]) for i, shape in enumerate(expected)]
+    rows = duckdb.sql(
+        f"SELECT hub_id, geometry, bbox.xmax FROM '{path}' ORDER BY hub_id"
+    ).fetchall()
+    assert [(row[0], row[2]) for row in rows] == [
+        (i + 1, shape.bounds[2]) for i, shape in enumerate(expected)
+    ]
+    assert [shapely.from_wkb(row[1]) for row in rows] == expected
 
 
 def geoparquet_problems(path: Any, bad: tuple[str, ...] = ("failed", "warning")) -> list[str]:
