@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
+from typing import Any, get_args
 
 import click
 import pytest
 
+from gridcli.cli.correction import corrected_command
 from gridcli.cli.main import COMMANDS, cli
-from gridcli.cli.options import refuse_shared_targets
+from gridcli.cli.options import INPUT_FORMATS
 from gridcli.cli.values import BadLimit, Box, Count, Crs, Lines, Names, Scale
-from gridcli.errors import UsageError
+from gridcli.points.plan import Format
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ USAGE = {
     "metric": (["--metric", "euclid"], "chebyshev"),
     "bbox-range": (["--bbox", "1,2,3,95"], "--bbox"),
     "stdout-twice": (["--tiles", "-", "--clusters", "-"], "standard output"),
-    "same-file": (["--tiles", "./x.geojson"], "both write"),
+    "same-file": (["--tiles", "./x.geojson"], "one file"),
     "format-unknown": (["--tiles", "tiles.xlsx"], "tiles.xlsx"),
     "threads-0": (["--threads", "0"], "threads"),
     "temp-dir": (["--temp-dir", "no/such/folder"], "--temp-dir"),
@@ -144,8 +145,30 @@ def test_a_stdout_target_without_format_is_refused(gridcli) -> None:
     assert "--format" in outcome.err
 
 
-def test_targets_are_compared_as_files(tmp_path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match="--output and --tiles both write to"):
-        refuse_shared_targets({"--output": "a.csv", "--tiles": str(tmp_path / "a.csv")})
-    refuse_shared_targets({"--output": "a.csv", "--tiles": None, "--summary": "b.json"})
+def test_the_input_formats_are_those_of_the_readers() -> None:
+    assert get_args(Format) == INPUT_FORMATS
+
+
+@pytest.mark.parametrize(
+    ("suggestion", "expected"),
+    [
+        (
+            "--lat lon --lon lat",
+            "gridcli raster --lat lon --lon lat 'my trips.csv' --prec 3 -o hubs.geojson",
+        ),
+        (
+            "--planar --x a --y b",
+            "gridcli raster --planar --x a --y b --tile-size SIZE 'my trips.csv' -o hubs.geojson",
+        ),
+    ],
+)
+def test_the_corrected_command_keeps_all_other_options(suggestion, expected) -> None:
+    given = ["raster", "--lat", "lat", "my trips.csv", "--lon=lon", "--prec", "3"]
+    assert corrected_command([*given, "-o", "hubs.geojson"], suggestion) == expected
+
+
+def test_what_follows_two_dashes_is_kept() -> None:
+    given = ["raster", "-o", "a.csv", "--", "--lat", "b.csv"]
+    assert corrected_command(given, "--scale 1e-7") == (
+        "gridcli raster --scale 1e-7 -o a.csv -- --lat b.csv"
+    )

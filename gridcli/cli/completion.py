@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gridcli.cli.exits import PROGRAM
+from gridcli.cli.screen import PROGRAM
 
 COMPLETION_VARIABLE = "_GRIDCLI_COMPLETE"
 
@@ -13,12 +13,12 @@ COMPLETION_VARIABLE = "_GRIDCLI_COMPLETE"
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    r"""Print the script that completes commands and options in SHELL.
+    """Print the script that completes commands and options in SHELL.
 
     \b
     Example:
       gridcli completion bash > ~/.local/share/bash-completion/completions/gridcli
-    """
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
     from click.shell_completion import get_completion_class
 
     script = get_completion_class(shell)

@@ -21,6 +21,9 @@ from gridcli.runtime.signals import Interrupted, handle_signals
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+ARGUMENTS = "gridcli.arguments"
+"""Key of the command line in the `meta` of Click's contexts."""
+
 BUG = 1
 WRONG_USAGE = 2
 BAD_INPUT = 3
@@ -54,6 +57,7 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
             handle_signals() as stop,
             command.make_context(PROGRAM, list(arguments), obj=stop) as context,
         ):
+            context.meta[ARGUMENTS] = list(arguments)
             command.invoke(context)
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gridcli.cli.options import InputChoice, ScreenChoice, input_options, screen_options
+from gridcli.cli.options import input_options, screen_options
 from gridcli.cli.values import Count
 from gridcli.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gridcli.cli.choices import InputChoice, ScreenChoice
     from gridcli.points.reader import PointReader
     from gridcli.points.survey import Survey
     from gridcli.runtime.progress import Progress

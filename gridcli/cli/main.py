@@ -10,6 +10,9 @@ import click
 from gridcli import __version__
 
 COMMANDS = {
+    "raster": "gridcli.cli.raster",
+    "inspect": "gridcli.cli.inspect",
+    "generate": "gridcli.cli.generate",
     "completion": "gridcli.cli.completion",
 }
 """Module of each command; the command is the module's attribute of the same name."""
@@ -28,20 +31,31 @@ class LazyGroup(click.Group):
             return None
         command: Any = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
         assert isinstance(command, click.Command)  # noqa: S101
+        _name_variables(command, cmd_name)
         return command
+
+
+def _name_variables(command: click.Command, name: str) -> None:
+    """Let each option be given as ``GRIDCLI_<COMMAND>_<OPTION>``, by its name on the command line.
+
+    Click's own way goes by the names of the function's parameters, which may differ.
+    """
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            option = max(parameter.opts, key=len).lstrip("-")
+            parameter.envvar = f"GRIDCLI_{name}_{option}".replace("-", "_").upper()
 
 
 @click.group(
     cls=LazyGroup,
     context_settings={
         "help_option_names": ["-h", "--help"],
-        "auto_envvar_prefix": "GRIDCLI",
         "max_content_width": 100,
     },
 )
 @click.version_option(__version__, prog_name="gridcli")
 def cli() -> None:
-    r"""Find hubs in huge GPS files with RASTER clustering.
+    """Find hubs in huge GPS files with RASTER clustering.
 
     Every option can also be given as an environment variable, e.g. GRIDCLI_RASTER_TAU=10;
     repeatable ones hold one value a line.
@@ -49,4 +63,4 @@ def cli() -> None:
     \b
     Example:
       gridcli raster trips/ -o hubs.geojson
-    """
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap

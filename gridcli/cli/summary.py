@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,6 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from gridcli.grid.grid import Grid
     from gridcli.points.batch import RowCounts
     from gridcli.raster.run import RasterOptions, RasterResult
 
@@ -19,10 +19,8 @@ TEXT_WIDTH = 100
 
 def summary_record(
     result: RasterResult,
-    grid: Grid,
     options: RasterOptions,
     *,
-    threads: int,
     n_inputs: int,
     seconds: dict[str, float],
     files: Iterable[dict[str, Any]],
@@ -34,7 +32,7 @@ def summary_record(
     seconds : dict
         Seconds of every stage, in order; their sum is given as ``total``.
     files : iterable of dict
-        ``layer``, ``path`` and ``rows`` of each file written.
+        ``layer``, ``path``, ``format`` and ``rows`` of each file written.
     """
     from gridcli import __version__
     from gridcli.runtime.footprint import peak_bytes
@@ -43,7 +41,7 @@ def summary_record(
     return {
         "gridcli": __version__,
         "command": "raster",
-        "grid": grid.describe(),
+        "grid": result.hubs.tiles.grid.describe(),
         "tau": options.tau,
         "mu": options.mu,
         "delta": options.delta,
@@ -56,12 +54,19 @@ def summary_record(
             "largest_count": result.largest_count,
         },
         "hubs": len(result.hubs),
-        "threads": threads,
+        "threads": options.threads,
         "seconds": {**{k: round(v, 4) for k, v in seconds.items()}, "total": round(total_s, 4)},
         "rows_per_s": round(result.counts.read / total_s) if total_s > 0 else None,
         "peak_memory_bytes": peak_bytes(),
         "files": list(files),
     }
+
+
+def json_bytes(record: dict[str, Any]) -> bytes:
+    """Return a record as indented JSON."""
+    return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode(
+        "utf-8", "surrogateescape"
+    )
 
 
 def rows_record(counts: RowCounts) -> dict[str, int]:

@@ -1,0 +1,213 @@
+"""What the user chose: the values of option bundles, checked against each other.
+
+Each class gathers the options of one bundle of `gridcli.cli.options`; its fields are named like
+the options. Combinations that make no sense are refused before anything is read or written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gridcli.cli.values import is_standard_stream
+from gridcli.errors import UsageError
+from gridcli.output.formats import check_format, format_of
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from gridcli.cli.values import BoundingBox
+    from gridcli.grid.grid import Grid
+    from gridcli.points.plan import ReadOptions
+    from gridcli.raster.run import MaxBad
+    from gridcli.runtime.progress import Progress
+
+
+@dataclass(frozen=True)
+class InputChoice:
+    """Which rows to read, from where, and by which columns."""
+
+    inputs: tuple[str, ...]
+    lat: str | None
+    lon: str | None
+    x: str | None
+    y: str | None
+    columns: tuple[str, ...] | None
+    planar: bool
+    scale: Fraction | None
+    where: tuple[str, ...]
+    input_format: str | None
+    temp_dir: str | None
+
+    def __post_init__(self) -> None:
+        _refuse_half(self.lat, self.lon, "--lat", "--lon")
+        _refuse_half(self.x, self.y, "--x", "--y")
+        if self.planar and self.lat is not None:
+            raise UsageError("--lat and --lon are geographic; with --planar use --x and --y.")
+        if not self.planar and self.x is not None:
+            raise UsageError("--x and --y need --planar; for geographic data use --lon and --lat.")
+        if self.temp_dir is not None and not Path(self.temp_dir).is_dir():
+            raise UsageError(f"--temp-dir {self.temp_dir} is not a directory; make it first.")
+
+    def read_options(self, *, keep_origin: bool = False) -> ReadOptions:
+        """Return what the readers need to know."""
+        from gridcli.points.plan import ReadOptions
+
+        return ReadOptions(
+            x=self.x if self.planar else self.lon,
+            y=self.y if self.planar else self.lat,
+            planar=self.planar,
+            columns=self.columns,
+            scale=self.scale,
+            where=self.where,
+            input_format=self.input_format,  # type: ignore[arg-type]
+            temp_dir=Path(self.temp_dir) if self.temp_dir is not None else None,
+            keep_origin=keep_origin,
+        )
+
+
+@dataclass(frozen=True)
+class PlaceChoice:
+    """Which places count."""
+
+    bbox: BoundingBox | None
+    keep_null_island: bool
+
+    def check(self, *, planar: bool) -> None:
+        """Raise UsageError where a choice makes no sense for the coordinates."""
+        if planar and self.keep_null_island:
+            raise UsageError("--keep-null-island means nothing with --planar: no row is dropped.")
+        if self.bbox is None:
+            return
+        west, south, east, north = self.bbox
+        if planar and west > east:
+            raise UsageError(f"--bbox: west {west:g} is greater than east {east:g}.")
+        if not planar and not (
+            -180 <= west <= 360 and -180 <= east <= 360 and south >= -90 and north <= 90
+        ):
+            raise UsageError(
+                "--bbox is out of range: it is W,S,E,N in degrees, longitudes first; west may "
+                "be greater than east for a box across 180 degrees."
+            )
+
+
+@dataclass(frozen=True)
+class GridChoice:
+    """How large tiles are."""
+
+    prec: str | None
+    tile_size: str | None
+
+    def grid(self, *, planar: bool) -> Grid:
+        """Return the grid, or refuse a combination that defines none."""
+        from gridcli.grid.grid import Grid
+
+        if self.prec is not None and self.tile_size is not None:
+            raise UsageError("--prec and --tile-size both set the size of tiles; give one.")
+        if planar and self.tile_size is not None:
+            return Grid.planar_size(self.tile_size)
+        if planar and self.prec is not None:
+            return Grid.planar_prec(self.prec)
+        if planar:
+            raise UsageError(
+                "--planar needs --tile-size (in the units of the coordinates) or --prec: only "
+                "you know how large a tile should be."
+            )
+        if self.tile_size is not None:
+            raise UsageError("--tile-size needs --planar; geographic tiles are set by --prec.")
+        return Grid.degrees(self.prec if self.prec is not None else "4")
+
+
+@dataclass(frozen=True)
+class ClusterChoice:
+    """What makes a hub: the parameters of RASTER."""
+
+    tau: int
+    mu: int
+    delta: int
+    metric: str
+
+    def __post_init__(self) -> None:
+        for option in ("tau", "mu", "delta"):
+            if getattr(self, option) < 1:
+                raise UsageError(f"--{option} must be at least 1.")
+
+
+@dataclass(frozen=True)
+class BadRowChoice:
+    """What to do about bad rows: list them, and how many to bear."""
+
+    rejects: str | None
+    max_bad: Fraction | int | None
+
+    def limit(self) -> MaxBad | None:
+        """Return the limit on bad rows; None where there is none."""
+        from gridcli.raster.run import MaxBad
+
+        if self.max_bad is None:
+            return None
+        if isinstance(self.max_bad, int):
+            return MaxBad(rows=self.max_bad)
+        return MaxBad(share=float(self.max_bad))
+
+
+@dataclass(frozen=True)
+class OutputChoice:
+    """Which files to write."""
+
+    output: str
+    format: str | None
+    tiles: str | None
+    clusters: str | None
+    geometry: str
+    crs: str | None
+    overwrite: bool
+
+    def layers(self) -> dict[str, str]:
+        """Return the target of each layer asked for, the hubs first."""
+        asked = {"hubs": self.output, "clusters": self.clusters, "tiles": self.tiles}
+        return {layer: name for layer, name in asked.items() if name is not None}
+
+    def formats(self, *, planar: bool) -> dict[str, str]:
+        """Return the format of each layer; `--format` is that of the hubs and of ``-``.
+
+        Raises
+        ------
+        UsageError
+            A suffix says nothing, or the format cannot hold the coordinates.
+        """
+        if self.crs is not None and not planar:
+            raise UsageError("--crs needs --planar; geographic outputs are WGS84.")
+        found = {}
+        for layer, name in self.layers().items():
+            is_told = layer == "hubs" or is_standard_stream(name)
+            found[layer] = format_of(name, self.format if is_told else None)
+            check_format(found[layer], planar=planar, crs=self.crs)
+        return found
+
+
+@dataclass(frozen=True)
+class ScreenChoice:
+    """What to show, and where."""
+
+    progress: str | None
+    progress_interval: float
+    quiet: bool
+
+    def make_progress(self) -> Progress:
+        """Return the progress display: a bar on a terminal, else lines, unless told."""
+        import sys
+
+        from gridcli.runtime.progress import Progress
+
+        if self.quiet or sys.stderr is None:
+            return Progress("none")
+        mode: Any = self.progress or ("bar" if sys.stderr.isatty() else "plain")
+        return Progress(mode, interval_s=self.progress_interval)
+
+
+def _refuse_half(first: str | None, second: str | None, name: str, other: str) -> None:
+    if (first is None) != (second is None):
+        given, missing = (name, other) if second is None else (other, name)
+        raise UsageError(f"{given} needs {missing}: give both columns, or neither.")

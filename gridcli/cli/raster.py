@@ -1,0 +1,189 @@
+"""`gridcli raster`: from raw files to hubs."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+import click
+
+from gridcli.cli.correction import corrected_command
+from gridcli.cli.exits import ARGUMENTS
+from gridcli.cli.options import (
+    bad_row_options,
+    cluster_options,
+    grid_options,
+    input_options,
+    output_options,
+    place_options,
+    screen_options,
+    summary_option,
+    threads_option,
+)
+from gridcli.cli.screen import say, warn
+from gridcli.cli.summary import json_bytes, print_summary, summary_record, why_no_hub
+from gridcli.errors import DataError
+from gridcli.runtime.threads import usable_cores
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from gridcli.cli.choices import (
+        BadRowChoice,
+        ClusterChoice,
+        GridChoice,
+        InputChoice,
+        OutputChoice,
+        PlaceChoice,
+        ScreenChoice,
+    )
+    from gridcli.output.atomic import OutputSet
+    from gridcli.points.plan import ReadOptions
+    from gridcli.points.reader import PointReader
+    from gridcli.raster.run import NoValidRowError, RasterOptions, RasterResult
+
+MOST_NOTES = 5
+
+
+@click.command()
+@input_options
+@place_options
+@grid_options
+@cluster_options
+@output_options
+@bad_row_options
+@threads_option
+@screen_options
+@summary_option
+@click.pass_context
+def raster(
+    context: click.Context,
+    source: InputChoice,
+    places: PlaceChoice,
+    size: GridChoice,
+    clustering: ClusterChoice,
+    target: OutputChoice,
+    bad_rows: BadRowChoice,
+    threads: int | None,
+    screen: ScreenChoice,
+    summary: str | None,
+) -> None:
+    """Find hubs: dense tiles of points, and the clusters that they form.
+
+    INPUTS are files, folders, quoted globs, @lists of files, or - for standard input: CSV, TSV,
+    Parquet, GeoParquet, Arrow. Tiles with at least --tau points are significant; at least --mu
+    adjacent ones are a hub.
+
+    \b
+    Example:
+      gridcli raster trips/ --tau 10 -o hubs.geojson --clusters outlines.geojson
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
+    grid = size.grid(planar=source.planar)
+    places.check(planar=source.planar)
+    formats = target.formats(planar=source.planar)
+    names = [*target.layers().values(), *(n for n in (bad_rows.rejects, summary) if n is not None)]
+
+    from gridcli.output.atomic import OutputSet
+    from gridcli.output.targets import check_targets
+    from gridcli.points.reader import PointReader
+    from gridcli.points.rejects import RejectsWriter
+    from gridcli.raster.run import NoValidRowError, RasterOptions, find_hubs
+
+    check_targets(names, overwrite=target.overwrite)
+    options = RasterOptions(
+        **vars(clustering),
+        threads=threads or usable_cores(),
+        keep_null_island=places.keep_null_island,
+        bbox=places.bbox,
+        max_bad=bad_rows.limit(),
+    )
+    read_options = source.read_options(keep_origin=bad_rows.rejects is not None)
+    with (
+        closing(screen.make_progress()) as progress,
+        PointReader(source.inputs, read_options) as reader,
+        OutputSet(names, overwrite=target.overwrite, inputs=_paths(reader)) as outputs,
+    ):
+        if not screen.quiet:
+            say(f"{reader.choice}.")
+        rejects = None
+        if bad_rows.rejects is not None:
+            rejects = RejectsWriter(cast("BinaryIO", outputs[bad_rows.rejects]), reader.inputs)
+        try:
+            result = find_hubs(
+                reader, grid, options, progress=progress, stop=context.obj, rejects=rejects
+            )
+        except NoValidRowError as error:
+            raise _with_correction(error, context, read_options, reader) from None
+        progress.start(None, "write")
+        before = time.perf_counter()
+        files = _write_layers(result, options, target, formats, outputs)
+        seconds = {**result.seconds, "write": time.perf_counter() - before}
+        record = summary_record(
+            result, options, n_inputs=len(reader.inputs), seconds=seconds, files=files
+        )
+        if summary is not None:
+            outputs[summary].write(json_bytes(record))
+        outputs.commit(context.obj.held)
+    _say_notes(reader.notes)
+    reason = why_no_hub(result, options)
+    if reason is not None:
+        warn(reason)
+    if not screen.quiet:
+        print_summary(record)
+
+
+def _paths(reader: PointReader) -> Iterator[Path]:
+    return (each.path for each in reader.inputs if each.path is not None)
+
+
+def _with_correction(
+    error: NoValidRowError, context: click.Context, options: ReadOptions, reader: PointReader
+) -> DataError:
+    """Return the error with the command that the user may have meant, if one can be told."""
+    from gridcli.points.diagnose import suggest
+
+    sample = error.sample
+    suggestion = None if sample is None else suggest(sample, options, reader.first_choice)
+    if suggestion is None:
+        advice = "gridcli inspect shows what the inputs hold."
+    else:
+        command = corrected_command(context.find_root().meta[ARGUMENTS], suggestion)
+        advice = f"With other options they would be valid; try ({command})."
+    return DataError(f"{error} {advice}")
+
+
+def _write_layers(
+    result: RasterResult,
+    options: RasterOptions,
+    target: OutputChoice,
+    formats: dict[str, str],
+    outputs: OutputSet,
+) -> list[dict[str, Any]]:
+    """Write the layers asked for, and return what the summary says of them."""
+    from gridcli.output.formats import write_layer
+    from gridcli.raster.layers import gridcli_record, hubs_layer, tiles_layer
+    from gridcli.raster.outlines.layers import clusters_layer, hubs_polygon_layer
+
+    hubs = result.hubs
+    record = gridcli_record(hubs.tiles.grid, options.tau, options.mu, options.delta, options.metric)
+    makers = {
+        "hubs": hubs_layer if target.geometry == "point" else hubs_polygon_layer,
+        "clusters": clusters_layer,
+        "tiles": tiles_layer,
+    }
+    files = []
+    for name, path in target.layers().items():
+        layer = makers[name](hubs, record, crs=target.crs)
+        write_layer(layer, cast("BinaryIO", outputs[path]), formats[name])
+        files.append({"layer": name, "path": path, "format": formats[name], "rows": layer.rows})
+    return files
+
+
+def _say_notes(notes: list[str]) -> None:
+    """Print what later inputs do differently, cut short where they are many."""
+    for note in notes[:MOST_NOTES]:
+        warn(f"{note}.")
+    if len(notes) > MOST_NOTES:
+        warn(f"{len(notes) - MOST_NOTES:,} more inputs differ from the first in their columns.")
