@@ -115,8 +115,6 @@ def json_values(column: Any) -> Any:
         text = column.cast(pa.string())
         inexact = _inexact(column)
         return text if inexact is None else pc.if_else(inexact, _quoted(text), text)
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        raise TypeError(f"a column of {kind} has no JSON form")
     return _json_strings(column.cast(pa.string()))
 
 
