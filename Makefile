@@ -25,7 +25,7 @@ format: .venv/installed-dev
 	$(BIN)/ruff format .
 
 docs: .venv/installed-dev
-	$(BIN)/python -m docs.commands
+	$(BIN)/python docs/build_commands.py
 
 bench: .venv-bench/installed
 	$(BENCH)/python -m benchmarks $(or $(SUITES),all)
