@@ -543,7 +543,7 @@ def test_damaged_row_group_is_named(tmp_path):
 @pytest.mark.parametrize("suffix", ["parquet", "arrow", "arrows"])
 def test_text_with_the_suffix_of_another_format(tmp_path, suffix):
     path = give_bytes(tmp_path / f"a.{suffix}", b"lat,lon\n1,2\n")
-    with pytest.raises(InputError, match="not a readable"):
+    with pytest.raises(InputError, match="--input-format"):
         read(str(path))
 
 

@@ -30,16 +30,23 @@ HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 READ_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError)
 """What pyarrow raises on files that are truncated or corrupt (an absurd length: MemoryError)."""
 
+_FORMAT_NAMES = {
+    "parquet": "a Parquet file",
+    "ipc": "an Arrow IPC file",
+    "ipc-stream": "an Arrow IPC stream",
+}
+
 _Handle = TypeVar("_Handle")
 
 
 def broken(source: Input, place: str, error: BaseException) -> InputError:
     """Return the error for a file that cannot be decoded; `place` may be empty."""
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-    where = f" in {place}" if place else ""
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".: ")
+    what = f"truncated or corrupt in {place}" if place else "not one, or truncated or corrupt"
+    advice = "Fetch or write it anew" + ("" if place else ", or say its format with --input-format")
     return InputError(
-        f"{source.name}: not a readable {source.format} file, or truncated or corrupt{where}: "
-        f"{reason}."
+        f"{source.name}: read as {_FORMAT_NAMES[source.format]}, but it is {what} ({reason}). "
+        f"{advice}."
     )
 
 

@@ -147,15 +147,8 @@ def _detected(schema: Any, names: list[str], options: ReadOptions, name: str) ->
     kind = "x and y" if options.planar else "latitude and longitude"
     raise UsageError(
         f"{name}: no columns found that hold {kind}. Its columns: {listed(names)}. Name them "
-        f"with {y_option} and {x_option}" + _headerless_advice(names) + "."
+        f"with {y_option} and {x_option}."
     )
-
-
-def _headerless_advice(names: list[str]) -> str:
-    """Return what to add where the first row of a CSV seems to be data, not names."""
-    if any(re.fullmatch(r"\s*[+-]?\d+([.,]\d+)?\s*", name) for name in names):
-        return ", or, if the file has no header, name all of them with --columns"
-    return ""
 
 
 def _refuse_ambiguous(candidates: Sequence[Pair | str], options: ReadOptions, name: str) -> None:
