@@ -1,68 +1,58 @@
-"""``gridcli generate``: synthetic GPS data with the truth behind it."""
+"""`gridcli generate`: synthetic GPS data with the truth behind it."""
 
 from __future__ import annotations
 
-import re
-from decimal import Decimal
-from typing import Any
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
 import click
 
-SUFFIXES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
+from gridcli.cli.options import screen_options, threads_option
+from gridcli.cli.summary import print_table
+from gridcli.cli.values import Count
+from gridcli.runtime.threads import usable_cores
 
-
-class Count(click.ParamType[int]):
-    """A whole number that may end in k, M or G (thousands, millions, thousand millions)."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return ``50M`` as 50000000, ``1.5k`` as 1500."""
-        if isinstance(value, int):
-            return value
-        match = re.fullmatch(r"(\d[\d_]*(?:\.\d+)?)([kKmMgG]?)", value.strip())
-        number = Decimal(match[1].replace("_", "")) * SUFFIXES[match[2].upper()] if match else None
-        if number is None or number != number.to_integral_value():
-            self.fail(f"{value!r} is not a whole number such as 1000, 100k or 50M.", param, ctx)
-        return int(number)
-
-
-COUNT = Count()
+if TYPE_CHECKING:
+    from gridcli.cli.choices import ScreenChoice
 
 
 @click.command()
 @click.option(
     "-o", "--output", "out_dir", required=True, metavar="FOLDER", help="Folder to write to."
 )
-@click.option("--points", type=COUNT, required=True, help="Rows in all: 5000, 100k, 50M, 1G.")
+@click.option("--points", type=Count(), required=True, help="Rows in all: 5000, 100k, 50M, 1G.")
 @click.option(
-    "--clusters", type=COUNT, help="Clusters or hubs.  [default: one for every 500 points]"
+    "--clusters", type=Count(), help="Clusters or hubs. [default: one for every 500 points]"
 )
 @click.option(
     "--profile",
     type=click.Choice(["paper", "fleet"]),
     default="paper",
     show_default=True,
-    help="paper: the RASTER paper's point clouds, shuffled. fleet: vehicles on roads.",
+    help="paper: the RASTER paper's point clouds, shuffled; fleet: vehicles on roads.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
-@click.option("--files", type=COUNT, help="Part files.  [default: one for every 10 million points]")
+@click.option(
+    "--seed", type=Count(), default=1, show_default=True, help="Another seed, other data."
+)
+@click.option("--files", type=Count(), help="Part files. [default: one for every 10M points]")
 @click.option(
     "--format",
     "file_format",
     type=click.Choice(["parquet", "csv", "csv.gz"]),
     default="parquet",
     show_default=True,
+    help="Format of the part files.",
 )
 @click.option(
     "--vehicles",
-    type=COUNT,
-    help="Vehicles of the fleet profile.  [default: one for every 25 000 points]",
+    type=Count(),
+    help="Vehicles of the fleet profile. [default: one for every 25k points]",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="[default: cores of this process]")
 @click.option("--overwrite", is_flag=True, help="Replace what an earlier run left in FOLDER.")
-@click.option("-q", "--quiet", is_flag=True, help="No summary.")
-def generate(threads: int | None, quiet: bool, **options: Any) -> None:
+@threads_option
+@screen_options
+def generate(threads: int | None, screen: ScreenChoice, **options: Any) -> None:
     """Write synthetic GPS data into a folder, with the truth behind it.
 
     FOLDER gets part files and _truth/truth.parquet (centres, spread, type), which gridcli skips
@@ -70,15 +60,28 @@ def generate(threads: int | None, quiet: bool, **options: Any) -> None:
 
     \b
     Example:
-      gridcli generate -o trips/ --points 1M --clusters 2000 --profile fleet
+      gridcli generate -o trips/ --points 1M --clusters 2k --profile fleet
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    from gridcli.runtime.threads import usable_cores
     from gridcli.synth.write import generate as write
 
-    done = write(threads=threads or usable_cores(), **options)
-    if not quiet:
-        click.echo(
-            f"{done.points:,} points of {done.clusters:,} clusters in {len(done.files)} files "
-            f"({done.n_bytes / 1e6:,.1f} MB) in {options['out_dir']}; truth: {done.truth}",
-            err=True,
+    before = time.perf_counter()
+    with closing(screen.make_progress()) as progress:
+        progress.start(None, "generate")
+        done = write(
+            **options,
+            threads=threads or usable_cores(),
+            progress=lambda rows: progress.advance(0, rows),
+        )
+    if not screen.quiet:
+        seconds = time.perf_counter() - before
+        print_table(
+            [
+                ("points", f"{done.points:,} of {done.clusters:,} clusters"),
+                (
+                    "files",
+                    f"{len(done.files):,} in {options['out_dir']}, {done.n_bytes / 1e6:,.1f} MB",
+                ),
+                ("truth", str(done.truth)),
+                ("seconds", f"{seconds:.2f}"),
+            ]
         )

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BLOCK_ROWS = 1 << 19
-"""Rows generated, and written as one row group, at a time: what bounds the memory."""
+BLOCK_ROWS = 1 << 18
+"""Rows generated, and written as one row group, at a time: what bounds the memory,
+and how long a run takes to stop."""
 
 
 class SyntheticData(Protocol):

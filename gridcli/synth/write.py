@@ -29,6 +29,8 @@ TRUTH_FILE = Path("_truth") / "truth.parquet"
 """Below the output folder: inputs skip names that begin with an underscore."""
 PART_FILE = re.compile(r"part-\d{5}\.(parquet|csv|csv\.gz)")
 MAX_FILES = 100_000
+CSV_ROWS = 50_000
+"""Written at a time, so that a run can be stopped within a second."""
 
 
 @dataclass(frozen=True)
@@ -199,8 +201,8 @@ def _folder_in_the_making(target: Path) -> Iterator[Path]:
                 whole.rename(replaced)
             try:
                 partial.rename(whole)
-            except OSError:
-                if replaced.exists():
+            except BaseException:
+                if replaced.exists() and not whole.exists():
                     replaced.rename(whole)
                 raise
         finally:
@@ -224,11 +226,14 @@ def _write_parts(
 
     def tables(index: int) -> Iterator[Any]:
         for table in data.part(index, len(paths)):
-            if stop.is_set():
-                return
-            yield table
-            if progress is not None:
-                progress(table.num_rows)
+            rows = table.num_rows if file_format == "parquet" else CSV_ROWS
+            for first in range(0, table.num_rows, rows):
+                if stop.is_set():
+                    return
+                piece = table.slice(first, rows)
+                yield piece
+                if progress is not None:
+                    progress(piece.num_rows)
 
     def write(index: int) -> None:
         _write_tables(paths[index], tables(index), file_format, data.compression, data.schema)
@@ -249,7 +254,7 @@ def _write_tables(
     compression: str,
     schema: Any = None,
 ) -> None:
-    """Write tables one after the other, a row group each, and sync the file."""
+    """Write tables one after the other, each a row group, and sync the file."""
     import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet as pq
