@@ -167,6 +167,15 @@ def test_bbox_holds_for_scaled_integers_too():
     assert boxed == ["filtered", (100000, 100000), (-100000, 100000), "filtered"]
 
 
+@pytest.mark.parametrize("unit", [Fraction(1, 10**17), Fraction(7, 3 * 10**18)])
+def test_scales_beyond_64_bits_are_refused(unit):
+    with pytest.raises(UsageError, match="64 bits"):
+        project(Grid.degrees(4), [1], [1], unit, np.int64)
+    assert project(Grid.degrees(4), [10**16], [10**16], Fraction(1, 10**16), np.int64) == [
+        (10**4, 10**4)
+    ]
+
+
 def test_null_island_can_be_kept():
     assert project(Grid.degrees(4), [0.0], [0.0]) == ["null_island"]
     assert project(Grid.degrees(4), [0.0], [0.0], keep_null_island=True) == [(0, 0)]

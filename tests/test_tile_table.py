@@ -75,7 +75,7 @@ def test_many_tiles_from_many_threads(held_keys, monkeypatch):
     for thread in threads:
         thread.join()
     expected_keys, expected_counts = np.unique(keys, return_counts=True)
-    found = table.finish()
+    found = table.finish(threads=3)
     np.testing.assert_array_equal(found.keys, expected_keys)
     np.testing.assert_array_equal(found.counts, expected_counts)
 

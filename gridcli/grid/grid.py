@@ -143,9 +143,7 @@ class Grid:
         precisions) reach beyond 180 and 90 degrees: see `edges_x` and `edges_y`.
         """
         k = np.asarray(index, dtype=np.float64)
-        edge: npt.NDArray[np.float64] = (
-            k * self.scale if self.rule == MULTIPLY else k / self.scale
-        )
+        edge: npt.NDArray[np.float64] = k * self.scale if self.rule == MULTIPLY else k / self.scale
         return edge
 
     def edges_x(self, index: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

@@ -10,9 +10,7 @@ import numpy.typing as npt
 BIAS = 1 << 31
 
 
-def pack(
-    tile_x: npt.NDArray[Any], tile_y: npt.NDArray[Any]
-) -> npt.NDArray[np.uint64]:
+def pack(tile_x: npt.NDArray[Any], tile_y: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
     """Return the uint64 key of each int32 index pair: ``(y + 2^31) << 32 | (x + 2^31)``."""
     x = (np.asarray(tile_x, dtype=np.int64) + BIAS).astype(np.uint64)
     y = (np.asarray(tile_y, dtype=np.int64) + BIAS).astype(np.uint64)

@@ -149,13 +149,12 @@ class _IntegerSteps:
         scale = Fraction(Decimal(repr(grid.scale)))
         ratio = unit * scale if grid.rule == DIVIDE else unit / scale
         self.numerator, self.denominator = ratio.numerator, ratio.denominator
-        x_reach = 2**31 / ratio if grid.planar else 360 / unit
-        if max(self.denominator, self.numerator * math.ceil(x_reach)) > INT64.max and not (
-            self.numerator == 1 and self.denominator <= INT64.max
-        ):
+        x_reach = min(2**31 / ratio, INT64.max) if grid.planar else 360 / unit
+        largest = max(self.denominator, self.numerator * math.ceil(x_reach), math.ceil(x_reach))
+        if largest > INT64.max:
             raise UsageError(
-                f"integers of {float(unit):g} units on a grid with tiles of "
-                f"{float(unit / ratio):g} need more than 64 bits; use a coarser precision."
+                f"coordinates in steps of {float(unit):g} on a grid with tiles of "
+                f"{float(unit / ratio):g} need more than 64 bits; the finest --scale is 1e-16."
             )
         self.turn = 0 if grid.planar else int(360 / unit)
         self.island = -1 if island is None else int(island / unit)

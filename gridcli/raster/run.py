@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gridcli.errors import DataError
@@ -18,6 +19,7 @@ from gridcli.raster.contract import Contraction
 from gridcli.raster.hubs import build_hubs
 from gridcli.raster.model import Hubs
 from gridcli.runtime.threads import usable_cores
+from gridcli.runtime.workers import call
 from gridcli.tiles.table import TileTable
 from gridcli.tiles.tiles import Tiles
 
@@ -148,9 +150,11 @@ def find_hubs(
     """
     threads = options.threads or usable_cores()
     seconds: dict[str, float] = {}
-    table = TileTable()
     job = Contraction(
-        grid, Selection(options.bbox, options.keep_null_island), table, rejects=rejects
+        grid,
+        Selection(options.bbox, options.keep_null_island),
+        TileTable(),
+        rejects=rejects,
     )
     with _timed(seconds, "contract"):
         progress.start(reader.total_bytes, "contract")
@@ -158,16 +162,18 @@ def find_hubs(
     _check(counts, options.max_bad, job.sample)
     progress.start(None, "agglomerate")
     with _timed(seconds, "sort"):
-        counted = table.finish(least=options.tau)
-        x, y = keys.unpack(counted.keys)
-        tiles = Tiles(grid, x, y, counted.counts)
-    stop.check()
+        counted = call(partial(job.table.finish, options.tau, threads=threads), stop)
+        del job  # the table is larger than all that follows
+        tiles = Tiles(grid, *keys.unpack(counted.keys), counted.counts)
     with _timed(seconds, "agglomerate"):
-        components = agglomerate(tiles, delta=options.delta, metric=options.metric, threads=threads)
-    stop.check()
+        components = call(
+            partial(
+                agglomerate, tiles, delta=options.delta, metric=options.metric, threads=threads
+            ),
+            stop,
+        )
     with _timed(seconds, "hubs"):
-        hubs = build_hubs(tiles, components, mu=options.mu)
-    stop.check()
+        hubs = call(partial(build_hubs, tiles, components, mu=options.mu), stop)
     return RasterResult(hubs, counts, counted.distinct, counted.largest, seconds)
 
 

@@ -104,3 +104,32 @@ def share_out(
         for worker in workers:
             worker.join(timeout=10 * TURN_S)
     shared.raise_error()
+
+
+class _Once(Generic[Item]):
+    """A consumer that calls one function and keeps what it returns."""
+
+    result: Item
+
+    def take(self, item: Callable[[], Item]) -> None:
+        self.result = item()
+
+    def finish(self) -> None:
+        """Nothing is held."""
+
+
+def call(function: Callable[[], Item], stop: StopFlag) -> Item:
+    """Call a function on a thread, so that a signal interrupts the wait for it.
+
+    A kernel cannot be interrupted: on a signal, this returns while the function still runs.
+
+    Raises
+    ------
+    Exception
+        What the function raised.
+    Interrupted
+        A signal arrived.
+    """
+    consumer: _Once[Item] = _Once()
+    share_out(iter([function]), lambda: consumer, 1, stop)
+    return consumer.result

@@ -246,3 +246,63 @@ def extract_group(slots, least, keys, counts):
                     counts[n] = count
                 n += 1
     return n, np.int64(largest)
+
+
+SORT_BITS = 11
+SORT_PASSES = 6
+"""Digits of 11 bits: the counters of a pass fit the first-level cache."""
+
+
+@kernel("uint64[:], int64[:], uint64[:], int64[:], int64[:,:] -> int64")
+def sort_by_key(keys, counts, other_keys, other_counts, starts):
+    """Sort counts by key: a radix sort, least significant digit first.
+
+    Parameters
+    ----------
+    keys, counts : uint64, int64 (n,)
+        Not preserved.
+    other_keys, other_counts : uint64, int64 (n,)
+        Scratch.
+    starts : int64 (SORT_PASSES, 2^SORT_BITS)
+        Scratch.
+
+    Returns
+    -------
+    swapped : int
+        1 where the result stands in `other_keys` and `other_counts`, 0 where in `keys` and
+        `counts`.
+    """
+    n = keys.shape[0]
+    size = 1 << SORT_BITS
+    mask = np.uint64(size - 1)
+    for d in range(SORT_PASSES):
+        for j in range(size):
+            starts[d, j] = 0
+    for i in range(n):
+        for d in range(SORT_PASSES):
+            starts[d, np.int64((keys[i] >> np.uint64(d * SORT_BITS)) & mask)] += 1
+    swapped = 0
+    for d in range(SORT_PASSES):
+        shift = np.uint64(d * SORT_BITS)
+        total = 0
+        fullest = 0
+        for j in range(size):
+            here = starts[d, j]
+            fullest = max(fullest, here)
+            starts[d, j] = total
+            total += here
+        if fullest == n:
+            continue  # all keys have the same digit here
+        source, target = (keys, other_keys) if swapped == 0 else (other_keys, keys)
+        source_counts, target_counts = (
+            (counts, other_counts) if swapped == 0 else (other_counts, counts)
+        )
+        for i in range(n):
+            key = source[i]
+            digit = np.int64((key >> shift) & mask)
+            j = starts[d, digit]
+            starts[d, digit] = j + 1
+            target[j] = key
+            target_counts[j] = source_counts[i]
+        swapped = 1 - swapped
+    return swapped

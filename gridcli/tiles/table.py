@@ -13,6 +13,7 @@ Tables hold integers only, so the result depends on nothing but the multiset of 
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,6 +97,19 @@ class _Group:
             if resume < partitions:
                 self._grow()
 
+    def finish(self, least: int) -> CountedKeys:
+        """Insert what is held back; return the tiles that hold at least `least`, unsorted."""
+        keys, counts = np.empty(0, np.uint64), np.empty(0, np.int64)
+        with self.lock:
+            self.append(
+                keys, counts, np.zeros((1 << PARTITION_BITS) + 1, np.int64), everything=True
+            )
+            size, largest = kernels.extract_group(self.slots, least, keys, counts)
+            if size:
+                keys, counts = np.empty(size, np.uint64), np.empty(size, np.int64)
+                kernels.extract_group(self.slots, least, keys, counts)
+            return CountedKeys(keys, counts, int(self.used.sum()), largest)
+
     def _grow(self) -> None:
         """Make every table of the group half as large again (small ones four times as large)."""
         partitions, capacity, _ = self.slots.shape
@@ -168,31 +182,32 @@ class TileTable:
             with group.lock:
                 group.append(keys, counts, starts)
 
-    def finish(self, least: int = 1) -> CountedKeys:
+    def finish(self, least: int = 1, *, threads: int = 1) -> CountedKeys:
         """Return the tiles that hold at least `least` points, sorted by (tile_y, tile_x).
 
         Every appender must have been flushed. The table stays as it is, and may be appended to
         and finished again.
         """
-        nothing = np.empty(0, np.uint64), np.empty(0, np.int64)
-        starts = np.zeros((1 << PARTITION_BITS) + 1, np.int64)
-        largest, sizes = 0, []
-        for group in self._groups:
-            with group.lock:
-                group.append(*nothing, starts, everything=True)
-                size, top = kernels.extract_group(group.slots, least, *nothing)
-            largest = max(largest, int(top))
-            sizes.append(int(size))
-        keys, counts = np.empty(sum(sizes), np.uint64), np.empty(sum(sizes), np.int64)
-        begin = 0
-        for group, size in zip(self._groups, sizes, strict=True):
-            if size:
-                part = slice(begin, begin + size)
-                kernels.extract_group(group.slots, least, keys[part], counts[part])
-                begin += size
-        order = np.argsort(keys)
-        distinct = int(sum(group.used.sum() for group in self._groups))
-        return CountedKeys(keys[order], counts[order], distinct, largest)
+        with ThreadPoolExecutor(threads) as pool:
+            parts = list(pool.map(lambda group: group.finish(least), self._groups))
+        keys = np.concatenate([part.keys for part in parts])
+        counts = np.concatenate([part.counts for part in parts])
+        sorted_keys, sorted_counts = _sorted(keys, counts)
+        return CountedKeys(
+            sorted_keys,
+            sorted_counts,
+            distinct=sum(part.distinct for part in parts),
+            largest=max(part.largest for part in parts),
+        )
+
+
+def _sorted(
+    keys: npt.NDArray[np.uint64], counts: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    other_keys, other_counts = np.empty_like(keys), np.empty_like(counts)
+    starts = np.empty((kernels.SORT_PASSES, 1 << kernels.SORT_BITS), np.int64)
+    swapped = kernels.sort_by_key(keys, counts, other_keys, other_counts, starts)
+    return (other_keys, other_counts) if swapped else (keys, counts)
 
 
 class Appender:
