@@ -49,13 +49,13 @@ class Outcome:
 
 
 @pytest.fixture
-def gridcli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+def gridcli(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     """Run a command line in this process: quick, and the same code as the program's."""
 
     def call(*arguments: str | Path) -> Outcome:
-        capsys.readouterr()
+        capfd.readouterr()
         code = run(cli, [str(argument) for argument in arguments])
-        captured = capsys.readouterr()
+        captured = capfd.readouterr()
         return Outcome(code, captured.out, captured.err)
 
     return call

@@ -49,12 +49,10 @@ def truncated_parquet(folder: Path) -> Path:
 
 
 def corrupt_parquet(folder: Path) -> Path:
-    """The footer is whole, a data page is not."""
-    path = folder / "in.parquet"
-    columns = {"lat": [i / 1000 for i in range(5000)], "lon": [i / 100 for i in range(5000)]}
-    pq.write_table(pa.table(columns), path, compression="zstd", write_page_checksum=True)
+    """Spoil the header of a page; the footer is whole."""
+    path = parquet({"lat": [57.7] * 1000, "lon": [11.9] * 1000})(folder)
     content = bytearray(path.read_bytes())
-    content[200:1200] = bytes(1000)
+    content[4:24] = bytes(20)
     path.write_bytes(content)
     return path
 
@@ -120,7 +118,7 @@ REFUSED = {
     "utf-16": (text(GOOD, "utf-16"), 3, "UTF-16"),
     "mixed-schemas": (mixed_schemas, 2, "b.csv"),
     "words-column": (parquet({"lat": ["north"], "lon": ["east"]}), 4, "not_a_number"),
-    "wrong-type": (parquet({"lat": [[1.0]], "lon": [[2.0]]}), 2, "lat"),
+    "wrong-type": (parquet({"lat": [[1.0]], "lon": [[2.0]]}), 2, "no coordinate"),
     "all-bad": (text("lat,lon\nx,y\n,\n95,200\n"), 4, "none of the 3 rows"),
     "all-null-island": (text("lat,lon\n0,0\n0,0\n"), 4, "null_island"),
     "uri": (lambda _: "s3://bucket/trips.parquet", 2, "s3://"),

@@ -28,7 +28,7 @@ def test_a_signal_stops_a_run_that_waits_for_data(signum, tmp_path) -> None:
     )
     assert process.stderr is not None
     with fifo.open("wb") as pipe:  # opens once the program has opened its end
-        pipe.write(b"lat,lon\n" + b"57.7,11.9\n" * 1000)
+        pipe.write(b"lat,lon\n" + b"57.7,11.9\n" * 1_000_000)  # more than the readers' blocks
         pipe.flush()
         while b'"stage": "contract"' not in process.stderr.readline():
             pass

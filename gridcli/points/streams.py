@@ -51,7 +51,8 @@ class Streams:
         """Close the named pipes; standard input belongs to the process."""
         for name, file in self._files.items():
             if name != STDIN:
-                file.close()
+                # The buffer's own close would wait for a thread that is blocked in a read.
+                cast("io.BufferedReader", file).raw.close()
         self._files.clear()
 
     def _open(self, name: str) -> io.BufferedIOBase:

@@ -7,12 +7,15 @@ turns: that is where Python runs signal handlers.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from gridcli.runtime.signals import StopFlag
 
 TURN_S = 0.05
+LONGEST_GOODBYE_S = 0.5
+"""How long threads are waited for in all when a run is stopped."""
 Item = TypeVar("Item")
 Work_contra = TypeVar("Work_contra", contravariant=True)
 
@@ -45,6 +48,11 @@ class _Shared(Generic[Item]):
         self.is_over = True
         if self._error is None:
             self._error = error
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a thread has met an error, and it is no use to wait for the others."""
+        return self._error is not None
 
     def raise_error(self) -> None:
         if self._error is not None:
@@ -96,13 +104,14 @@ def share_out(
         worker.start()
     try:
         for worker in workers:
-            while worker.is_alive():
+            while worker.is_alive() and not shared.has_failed:
                 worker.join(TURN_S)
                 stop.check()
     finally:
         shared.is_over = True
+        give_up = time.monotonic() + LONGEST_GOODBYE_S
         for worker in workers:
-            worker.join(timeout=10 * TURN_S)
+            worker.join(timeout=max(0.0, give_up - time.monotonic()))
     shared.raise_error()
 
 
