@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gridcli.points.batch import Reason
 from gridcli.points.csvcells import CellReader
+from gridcli.points.csvpoints import read_csv_points
 from gridcli.points.numbers import NULL_SPELLINGS, exact_value, parse_numbers, parse_scaled
 from gridcli.points.plan import ColumnPlan
 from tests import naive
@@ -146,10 +148,10 @@ def test_arrow_and_the_grammar_agree_on_every_cell(
             read = naive.read_integer if scaled else naive.read_number
             kinds = [read(cell) for cell in row]
             if any(kind == "null" for kind, _ in kinds):
-                assert reason == 3, row
+                assert reason == Reason.NULL, row
             elif any(kind == "text" for kind, _ in kinds):
                 # nan and inf may stay as such: the projection rejects them.
-                assert reason == 4 or (reason == 0 and not is_finite), row
+                assert reason == Reason.NOT_A_NUMBER or (reason == 0 and not is_finite), row
             else:
                 assert reason == 0, row
                 expected = [value for _, value in kinds]
@@ -167,3 +169,50 @@ def test_exact_values() -> None:
     assert exact_value("1e-999999999") == 0
     assert exact_value("1e999999999") is None
     assert re.fullmatch(r"[0-9]+", str(exact_value("1e300")))
+
+
+# --- The kernel that reads plain decimals out of CSV text -----------------------------------------
+
+significant = st.text("0123456789", min_size=1, max_size=19)
+plain_decimals = st.builds(
+    "{}{}{}{}".format,
+    st.sampled_from(["", "-"]),
+    st.sampled_from(["", "0", "00000"]),
+    significant,
+    st.one_of(st.just(""), st.text("0123456789", max_size=23).map(".{}".format)),
+)
+
+
+def halfway(value: float, power: int) -> str:
+    """A decimal of `power` places next to the middle between a double and the next."""
+    middle = (Fraction(value) + Fraction(math.nextafter(value, math.inf))) / 2
+    digits = str(round(middle * 10**power)).zfill(power + 1)
+    return f"{digits[: len(digits) - power]}.{digits[len(digits) - power :]}"
+
+
+near_ties = st.builds(halfway, st.floats(0.001, 180), st.integers(11, 18))
+unquoted = cells.map(lambda cell: re.sub('[,\n\r"]', "", cell or ""))
+
+
+@given(
+    st.lists(st.one_of(plain_decimals, near_ties, plain_doubles, unquoted), min_size=1, max_size=20)
+)
+@settings(max_examples=60, deadline=None)
+def test_the_kernel_agrees_with_the_grammar(column: list[str]) -> None:
+    data = "".join(f"{cell},1,{cell}\n" for cell in column).encode()
+    points = read_csv_points(data, ",", 3, 2, 0)
+    assert points is not None
+    assert points.ragged == []
+    for row, cell in enumerate(column):
+        kind, value = naive.read_number(cell)
+        reason = 0 if points.reason is None else int(points.reason[row])
+        assert reason == {"number": 0, "null": Reason.NULL, "text": Reason.NOT_A_NUMBER}[kind], cell
+        if kind == "number":
+            assert bits(points.x[row]) == bits(points.y[row]) == bits(value), cell
+
+
+def test_the_kernel_leaves_quotes_and_dirty_text_to_arrow() -> None:
+    assert read_csv_points(b'"1",2\n', ",", 2, 0, 1) is None
+    for record in (b"x,1\n", b"1\n"):
+        assert read_csv_points(record * 20, ",", 2, 0, 1) is not None
+        assert read_csv_points(record * 5000, ",", 2, 0, 1) is None

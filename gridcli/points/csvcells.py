@@ -1,4 +1,4 @@
-"""From a block of CSV to coordinates and columns: parsed by Arrow, checked by the grammar."""
+"""From a block of CSV to coordinates and columns: by the kernel, else by Arrow's parser."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from gridcli.errors import InputError
 from gridcli.points.arrow import HIVE_NULL
 from gridcli.points.batch import PointBatch, Reason
 from gridcli.points.coordinates import first_reason, read_pair
+from gridcli.points.csvpoints import read_csv_points
 from gridcli.points.csvrecords import CsvOrigin, RecordIndex
 from gridcli.points.numbers import NULL_SPELLINGS
 
@@ -67,31 +68,42 @@ class CellReader:
         InputError
             A column that is needed as text is not in UTF-8.
         """
-        ragged: list[int] = []
+        index = RecordIndex(data, self.delimiter.encode(), lines_before)
+        if self.plan.scale is None and self.plan.row_filter is None and not self.plan.extra:
+            points = read_csv_points(data, self.delimiter, self.n_columns, self.x, self.y)
+            if points is not None:
+                ragged, origin = self._records(index, points.ragged)
+                return PointBatch(
+                    points.x, points.y, reason=points.reason, ragged=ragged, origin=origin
+                )
+        return self._read_by_arrow(data, index)
+
+    def _read_by_arrow(self, data: bytes, index: RecordIndex) -> PointBatch:
+        dropped: list[int] = []
         try:
-            cells = self._parse(data, self._number_type(data), ragged)
+            cells = self._parse(data, self._number_type(data), dropped)
         except pa.ArrowInvalid:
             # Some cell is no number to Arrow, which does not say which: all of them as text.
-            ragged = []
-            cells = self._parse_as_text(data, ragged)
+            dropped = []
+            cells = self._parse_as_text(data, dropped)
         x, y, unit, reason = read_pair(
             _one_array(cells, self.x), _one_array(cells, self.y), self.plan.scale
         )
-        index = RecordIndex(data, self.delimiter.encode(), lines_before)
         if self.plan.row_filter is not None:
             columns = self._text_columns(cells, self.plan.row_filter.columns)
             kept = self.plan.row_filter.mask(columns)
-            dropped = np.where(kept, np.uint8(0), np.uint8(Reason.FILTERED))
-            reason = first_reason(dropped, reason)
-        return PointBatch(
-            x,
-            y,
-            unit=unit,
-            reason=reason,
-            ragged=tuple((n, index.line(n), index.text(n)) for n in ragged),
-            origin=CsvOrigin(index, tuple(ragged)) if self.plan.keep_origin else None,
-            table=self._text_columns(cells, self.plan.extra) if self.plan.extra else None,
-        )
+            filtered = np.where(kept, np.uint8(0), np.uint8(Reason.FILTERED))
+            reason = first_reason(filtered, reason)
+        ragged, origin = self._records(index, dropped)
+        table = self._text_columns(cells, self.plan.extra) if self.plan.extra else None
+        return PointBatch(x, y, unit=unit, reason=reason, ragged=ragged, origin=origin, table=table)
+
+    def _records(
+        self, index: RecordIndex, dropped: list[int]
+    ) -> tuple[tuple[tuple[int, int, str], ...], CsvOrigin | None]:
+        """Return the ragged records of a batch, and the origin of its rows if it is wanted."""
+        ragged = tuple((record, index.line(record), index.text(record)) for record in dropped)
+        return ragged, CsvOrigin(index, tuple(dropped)) if self.plan.keep_origin else None
 
     def _number_type(self, data: bytes) -> Any:
         """Type to read coordinates with at first."""
