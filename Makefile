@@ -8,7 +8,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check --constraint const
 
 demo: .venv/installed
 	@mkdir -p build/demo
-	$(BIN)/gridcli raster sample_data --prec 4 --tau 10 --overwrite \
+	$(BIN)/gridcli raster sample_data --overwrite \
 		-o build/demo/hubs.geojson --clusters build/demo/clusters.geojson --tiles build/demo/tiles.parquet
 	@echo "Hubs, their outlines and their tiles are in build/demo."
 
