@@ -117,7 +117,10 @@ USAGE = {
     "delta-0": (["--delta", "0"], "--delta"),
     "metric": (["--metric", "euclid"], "chebyshev"),
     "bbox-range": (["--bbox", "1,2,3,95"], "--bbox"),
-    "stdout-twice": (["--tiles", "-", "--clusters", "-"], "standard output"),
+    "stdout-twice": (
+        ["--tiles", "-", "--clusters", "-", "--format", "csv"],
+        "standard output",
+    ),
     "same-file": (["--tiles", "./x.geojson"], "one file"),
     "format-unknown": (["--tiles", "tiles.xlsx"], "tiles.xlsx"),
     "threads-0": (["--threads", "0"], "threads"),

@@ -106,7 +106,7 @@ def test_141_a_broken_pipe_is_quiet(tmp_path) -> None:
     ]
     many.write_text("lat,lon\n" + "\n".join(lines) + "\n")
     arguments = ["raster", many, "--prec", "2", "--tau", "1", "--mu", "1", "--delta", "1"]
-    arguments += ["-o", "/dev/null", "--overwrite", "--tiles", "-", "--format", "geojsonl"]
+    arguments += ["-o", tmp_path / "hubs.csv", "--tiles", "-", "--format", "geojsonl"]
     process = start_process(*arguments, "-q")
     assert process.stdout is not None
     assert process.stderr is not None
@@ -116,6 +116,7 @@ def test_141_a_broken_pipe_is_quiet(tmp_path) -> None:
     process.stderr.close()
     assert process.wait(60) == 141
     assert errors_shown == b""
+    assert list(tmp_path.iterdir()) == [many]
 
 
 EXPLAINED = [

@@ -170,7 +170,7 @@ class OutputChoice:
         return {layer: name for layer, name in asked.items() if name is not None}
 
     def formats(self, *, planar: bool) -> dict[str, str]:
-        """Return the format of each layer; `--format` is that of the hubs and of ``-``.
+        """Return the format of each layer; `--format` is that of ``-`` if used, else of the hubs.
 
         Raises
         ------
@@ -180,9 +180,9 @@ class OutputChoice:
         if self.crs is not None and not planar:
             raise UsageError("--crs needs --planar; geographic outputs are WGS84.")
         found = {}
+        told = next(filter(is_standard_stream, self.layers().values()), self.output)
         for layer, name in self.layers().items():
-            is_told = layer == "hubs" or is_standard_stream(name)
-            found[layer] = format_of(name, self.format if is_told else None)
+            found[layer] = format_of(name, self.format if name == told else None)
             check_format(found[layer], planar=planar, crs=self.crs)
         return found
 

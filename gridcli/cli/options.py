@@ -120,7 +120,7 @@ output_options = bundle(
     click.option(
         "--format",
         type=click.Choice(FORMATS),
-        help="Format of the hubs, where the suffix does not say.",
+        help="Format of standard output, or else of the hubs, where no suffix says it.",
     ),
     click.option("--tiles", metavar="FILE", help="Also write the significant tiles."),
     click.option("--clusters", metavar="FILE", help="Also write the outlines of the hubs."),

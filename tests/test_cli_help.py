@@ -1,0 +1,103 @@
+"""Help, version and completion: true, quick, and with examples that run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import click
+import pytest
+
+from gridcli import __version__
+from gridcli.cli.exits import run
+from gridcli.cli.main import COMMANDS, cli
+from tests.conftest import REPOSITORY, process_environment, run_process
+
+HEAVY = {"numpy", "pyarrow", "numba", "rich", "tqdm", "llvmlite"}
+SHOWN = "import sys; from gridcli.__main__ import main\ntry: main()\nexcept SystemExit: pass\n"
+
+
+@pytest.mark.parametrize("name", [None, *COMMANDS])
+def test_help_in_both_spellings(name, gridcli) -> None:
+    words = [] if name is None else [name]
+    long, short = gridcli(*words, "--help"), gridcli(*words, "-h")
+    assert long.code == short.code == 0
+    assert long.out == short.out
+    assert "Example:" in long.out
+    assert long.err == ""
+
+
+@pytest.mark.parametrize("words", [["--help"], ["raster", "--help"], ["--version"]])
+def test_help_imports_nothing_heavy(words) -> None:
+    program = SHOWN + "print(*{name.split('.')[0] for name in sys.modules}, file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        env=process_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout
+    assert HEAVY.isdisjoint(done.stderr.split())
+
+
+def test_the_version_is_the_package_s(gridcli) -> None:
+    assert gridcli("--version").out == f"gridcli, version {__version__}\n"
+
+
+def test_without_a_command_the_help_is_shown_as_an_error(gridcli) -> None:
+    outcome = gridcli()
+    assert outcome.code == 2
+    assert "Commands:" in outcome.err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_says_what_it_does(name) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    for option in command.params:
+        if isinstance(option, click.Option):
+            assert option.help, option.opts
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script(shell, gridcli) -> None:
+    outcome = gridcli("completion", shell)
+    assert outcome.code == 0
+    assert "_GRIDCLI_COMPLETE" in outcome.out
+
+
+def test_a_shell_gets_completions() -> None:
+    variables = {
+        "COMP_WORDS": "gridcli ras",
+        "COMP_CWORD": "1",
+        "_GRIDCLI_COMPLETE": "bash_complete",
+    }
+    outcome = run_process(env=process_environment(**variables))
+    assert outcome.out == "plain,raster\n"
+
+
+@pytest.mark.parametrize("name", [None, *COMMANDS])
+def test_the_example_runs(name, tmp_path, monkeypatch, capfd) -> None:
+    """As a user types it, in a folder with the sample data as trips/."""
+    monkeypatch.chdir(tmp_path)
+    context = click.Context(cli, info_name="gridcli")
+    command = cli if name is None else cli.get_command(context, name)
+    assert command is not None
+    example = re.search(r"Example:\n\s+(gridcli .*)", command.get_help(context))
+    assert example is not None
+    program, *words = shlex.split(example[1].split(">")[0])
+    assert program == "gridcli"
+    if name == "generate":
+        words[words.index("--points") + 1] = "20k"
+        words[words.index("--clusters") + 1] = "20"
+    else:
+        shutil.copytree(REPOSITORY / "sample_data" / "trips", "trips")
+    assert run(cli, words) == 0, capfd.readouterr().err
+    for option in ("-o", "--clusters", "--tiles"):
+        if option in words and name != "generate":
+            target = tmp_path / words[words.index(option) + 1]
+            assert '"Feature"' in target.read_text(encoding="utf-8")
