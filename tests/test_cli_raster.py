@@ -71,7 +71,7 @@ def test_all_outputs_of_a_run(gridcli, sample_csv, folder) -> None:
     assert "reading latitude from 'lat', longitude from 'lon'." in text
     assert "rows read 64 used 60 null 1 not a number 1 out of range 1 null island 1" in text
     assert "tiles 25 significant tiles 5 with at least 5 points hubs 1 of at least 4 tiles" in text
-    assert "hubs.geojson (1 rows)" in text
+    assert "hubs.geojson (1 row)" in text
 
 
 def test_quiet_hides_all_but_warnings(gridcli, sample_csv, folder) -> None:
@@ -165,6 +165,12 @@ def test_where_keeps_the_rows_that_match(gridcli, sample_csv, folder) -> None:
     )
     rows = json.loads(outcome.out)["rows"]
     assert (rows["used"], rows["filtered"]) == (15, 49)
+
+
+def test_expressions_may_stand_in_the_environment(gridcli, sample_csv, folder, monkeypatch) -> None:
+    monkeypatch.setenv("GRIDCLI_RASTER_WHERE", "speed < 4\nid in ('0', '1', '2')\n")
+    outcome = gridcli("raster", sample_csv, "-o", "hubs.csv", "--summary", "-", "-q", "--tau", "2")
+    assert json.loads(outcome.out)["rows"]["used"] == 15
 
 
 def test_an_output_may_not_be_an_input(gridcli, folder) -> None:

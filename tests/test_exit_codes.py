@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import errno
+import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import click
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from gridcli import errors
@@ -95,6 +99,39 @@ def test_a_full_disk(sample_csv) -> None:
         outcome = run_process("raster", sample_csv, "-o", "-", "--format", "csv", stdout=full)
     assert outcome.code == 5, outcome.err
     outcome.assert_one_paragraph()
+
+
+def test_6_the_temporary_disk_is_full(tmp_path) -> None:
+    source = tmp_path / "in.parquet"
+    values = np.random.default_rng(1).uniform(0, 50, 20_000)
+    pq.write_table(pa.table({"lat": values, "lon": values}), source)
+    target = tmp_path / "hubs.csv"
+    with source.open("rb") as stream:
+        outcome = run_process(
+            *("raster", "-", "-o", target, "--temp-dir", tmp_path),
+            stdin=stream,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192)),
+        )
+    assert outcome.code == 6, outcome.err
+    assert "--temp-dir" in outcome.err
+    outcome.assert_one_paragraph()
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_7_an_optional_package_is_missing(sample_csv, tmp_path) -> None:
+    program = "import sys; sys.modules['pyproj'] = None; import gridcli.__main__ as p; p.main()"
+    target = tmp_path / "hubs.parquet"
+    options = ["--planar", "--x", "lon", "--y", "lat", "--tile-size", "1", "--crs", "EPSG:3006"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, "raster", sample_csv, "-o", target, *options],
+        env=process_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 7, done.stderr
+    assert "pip install 'gridcli[crs]'" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_141_a_broken_pipe_is_quiet(tmp_path) -> None:

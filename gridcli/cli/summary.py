@@ -127,7 +127,8 @@ def _summary_lines(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "rows per second", f"{record['rows_per_s']:,} with {record['threads']} threads"
     yield "peak memory", f"{record['peak_memory_bytes'] / 1e6:,.0f} MB"
     for file in record["files"]:
-        yield file["layer"], f"{file['path']} ({file['rows']:,} rows)"
+        rows = "1 row" if file["rows"] == 1 else f"{file['rows']:,} rows"
+        yield file["layer"], f"{file['path']} ({rows})"
 
 
 def why_no_hub(result: RasterResult, options: RasterOptions) -> str | None:
