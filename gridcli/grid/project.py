@@ -149,8 +149,8 @@ class _IntegerSteps:
         scale = Fraction(Decimal(repr(grid.scale)))
         ratio = unit * scale if grid.rule == DIVIDE else unit / scale
         self.numerator, self.denominator = ratio.numerator, ratio.denominator
-        x_reach = min(2**31 / ratio, INT64.max) if grid.planar else 360 / unit
-        largest = max(self.denominator, self.numerator * math.ceil(x_reach), math.ceil(x_reach))
+        reach = _clip(math.ceil(2**31 / ratio)) if grid.planar else math.ceil(360 / unit)
+        largest = max(self.denominator, self.numerator * reach, reach)
         if largest > INT64.max:
             raise UsageError(
                 f"coordinates in steps of {float(unit):g} on a grid with tiles of "
@@ -160,8 +160,8 @@ class _IntegerSteps:
         self.island = -1 if island is None else int(island / unit)
         if grid.planar:
             # The last index is left out on both sides, so that no step of a hub overflows.
-            reach = (2**31 - 1) / ratio
-            valid = (-reach, reach, -reach, reach)
+            last = (2**31 - 1) / ratio
+            valid = (-last, last, -last, last)
         else:
             valid = (-180 / unit, 360 / unit, -90 / unit, 90 / unit)
         self.valid = np.array(
