@@ -101,6 +101,20 @@ def test_a_full_disk(sample_csv) -> None:
     outcome.assert_one_paragraph()
 
 
+@pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("mode", ["bar", "json", "plain"])
+def test_nobody_has_to_read_the_messages(mode, sample_csv, tmp_path) -> None:
+    target = tmp_path / "hubs.csv"
+    with FULL.open("wb") as full:
+        outcome = run_process(
+            *("raster", sample_csv, "-o", target, "--progress", mode, "--tau", "1000"),
+            *("--progress-interval", "0.1"),
+            stderr=full,
+        )
+    assert outcome.code == 0
+    assert target.exists()
+
+
 def test_6_the_temporary_disk_is_full(tmp_path) -> None:
     source = tmp_path / "in.parquet"
     values = np.random.default_rng(1).uniform(0, 50, 20_000)
@@ -174,8 +188,8 @@ EXPLAINED = [
     (Interrupted(15), 143),
     (BrokenPipeError(errno.EPIPE, "x"), 141),
     (MemoryError(), 6),
-    (OSError(errno.ENOSPC, "x"), 6),
-    (OSError(errno.EDQUOT, "x"), 6),
+    (OSError(errno.ENOSPC, "x"), 5),
+    (OSError(errno.EDQUOT, "x"), 5),
     (OSError(errno.EMFILE, "x"), 6),
     (OSError(errno.EROFS, "x", "/a/b"), 5),
     (OSError(errno.EIO, "x", "/a/b"), 3),

@@ -7,14 +7,13 @@ ends with 1 on a broken pipe and on Ctrl-C), so its `main` is not used.
 from __future__ import annotations
 
 import errno
-import os
 import sys
 import traceback
 from typing import TYPE_CHECKING
 
 import click
 
-from gridcli.cli.screen import PROGRAM, paragraph
+from gridcli.cli.screen import PROGRAM, abandon, paragraph, write_error
 from gridcli.errors import GridcliError
 from gridcli.runtime.signals import Interrupted, handle_signals
 
@@ -33,13 +32,12 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141
 
 _RESOURCE_ERRORS = {
-    errno.ENOSPC: "no space is left on a disk",
-    errno.EDQUOT: "the disk quota is used up",
     errno.ENOMEM: "memory is exhausted",
     errno.EMFILE: "too many files are open (see ulimit -n)",
     errno.ENFILE: "too many files are open on this machine",
 }
-_OUTPUT_ERRORS = {errno.EROFS, errno.EFBIG}
+_OUTPUT_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+"""Met while writing what is no temporary: those have errors of their own."""
 
 
 def run(command: click.Command, arguments: Sequence[str]) -> int:
@@ -71,15 +69,12 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
 def _report(error: BaseException) -> int:
     """Say what went wrong, unless it is a broken pipe, and return the exit code."""
     code, message = explain(error)
-    try:
-        if code == BUG:
-            traceback.print_exception(error)
-        if message:
-            click.echo(message, err=True)
-    except OSError:
-        pass  # nobody is left to be told
-    if code == BROKEN_PIPE:
-        _abandon_standard_output()
+    if code == BUG:
+        write_error("".join(traceback.format_exception(error)))
+    if message:
+        write_error(message + "\n")
+    if isinstance(error, OSError) and sys.stdout is not None:
+        abandon(sys.stdout)  # what is still buffered for it cannot be written either
     return code
 
 
@@ -117,11 +112,11 @@ def _explain_os_error(error: OSError) -> tuple[int, str]:
     """Explain an error of the operating system that no reader or writer has explained."""
     where = f"{error.filename}: " if error.filename is not None else ""
     if error.errno in _RESOURCE_ERRORS:
-        advice = "Free some, or choose another --temp-dir or output folder."
         reason = _RESOURCE_ERRORS[error.errno]
-        return OUT_OF_RESOURCES, _error(f"{where}{reason}. {advice}")
-    code = OUTPUT_FAILED if error.errno in _OUTPUT_ERRORS else BAD_INPUT
-    return code, _error(f"{where}{error.strerror}.")
+        return OUT_OF_RESOURCES, _error(f"{where}{reason}. Fewer --threads need less.")
+    if error.errno in _OUTPUT_ERRORS:
+        return OUTPUT_FAILED, _error(f"{where}cannot be written: {error.strerror}.")
+    return BAD_INPUT, _error(f"{where}{error.strerror}.")
 
 
 def _error(message: str) -> str:
@@ -130,12 +125,3 @@ def _error(message: str) -> str:
 
 def _where_help_is(error: click.UsageError) -> str:
     return f"Try '{error.ctx.command_path} --help'." if error.ctx is not None else ""
-
-
-def _abandon_standard_output() -> None:
-    """Let what is still buffered for a closed pipe go nowhere when Python exits."""
-    if sys.stdout is None:
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)

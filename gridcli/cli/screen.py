@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import textwrap
+from typing import IO
 
 import click
 
@@ -39,10 +41,26 @@ def paragraph(message: str, kind: str | None = None) -> str:
 
 def say(message: str, kind: str | None = None) -> None:
     """Print a message on standard error."""
-    if sys.stderr is not None:
-        click.echo(paragraph(message, kind), err=True)
+    write_error(paragraph(message, kind) + "\n")
 
 
 def warn(message: str) -> None:
     """Print a warning on standard error; `--quiet` does not hide it."""
     say(message, "warning")
+
+
+def write_error(text: str) -> None:
+    """Write to standard error, if anybody listens: a run does not fail for want of a listener."""
+    if sys.stderr is None:
+        return
+    try:
+        click.echo(text, err=True, nl=False)
+    except OSError:
+        abandon(sys.stderr)
+
+
+def abandon(stream: IO[str]) -> None:
+    """Let all that is written to a stream that has failed go nowhere, also when Python exits."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

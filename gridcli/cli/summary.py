@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gridcli.cli.screen import write_error
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -101,7 +103,11 @@ def print_table(lines: Iterable[tuple[str, str]], *, standard_output: bool = Fal
     with console.capture() as captured:
         console.print(table)
     # rich fills the last column with blanks, which only matter where they are not seen
-    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()), file=stream)
+    text = "".join(line.rstrip() + "\n" for line in captured.get().splitlines())
+    if standard_output:
+        click.echo(text, nl=False)
+    else:
+        write_error(text)
 
 
 def row_lines(rows: dict[str, int]) -> Iterator[tuple[str, str]]:

@@ -98,7 +98,7 @@ class Box(click.ParamType[BoundingBox]):
 class BadLimit(click.ParamType[Fraction | int]):
     """How many rows may be bad: a share (1%) or a number of rows (1000, 10k)."""
 
-    name = "share% or number"
+    name = "N|P%"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None

@@ -10,6 +10,7 @@ import json
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any, Literal
 
@@ -143,12 +144,13 @@ class Progress:
         if self._writer is not None:
             self._writer.join()
             self._writer = None
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-        if self.mode == "json":
-            self._print(self.reading().json(done=True))
-        self._stage = None
+        # A run does not fail because nobody reads its progress.
+        with suppress(OSError, ValueError):
+            if self._bar is not None:
+                self._bar.close()
+            if self.mode == "json":
+                self._print(self.reading().json(done=True))
+        self._bar = self._stage = None
 
     def reading(self) -> Reading:
         """Return how far the stage has come."""
@@ -164,12 +166,10 @@ class Progress:
         )
 
     def _write_until(self, finished: threading.Event) -> None:
-        """Write a reading every interval until the stage is finished or nobody reads."""
+        """Write a reading every interval until the stage is finished."""
         while not finished.wait(self._interval_s):
-            try:
+            with suppress(OSError, ValueError):
                 self._write()
-            except (OSError, ValueError):
-                return
 
     def _write(self) -> None:
         reading = self.reading()
