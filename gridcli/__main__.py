@@ -6,8 +6,21 @@ import os
 import sys
 
 
+class WithoutPandas:
+    """Lets `import pandas` fail in the program's own process.
+
+    pyarrow imports pandas, where there is one, with the first array it makes: 0.3 s for nothing.
+    """
+
+    def find_spec(self, name: str, *_: object) -> None:
+        """Find no module, and say of pandas that there is none."""
+        if name == "pandas":
+            raise ModuleNotFoundError("gridcli does without pandas", name=name)
+
+
 def main() -> None:
     """Run the command line and exit with its code."""
+    sys.meta_path.insert(0, WithoutPandas())
     try:
         from gridcli.cli.exits import run
         from gridcli.cli.main import cli

@@ -44,6 +44,16 @@ def test_help_imports_nothing_heavy(words) -> None:
     assert HEAVY.isdisjoint(done.stderr.split())
 
 
+def test_a_run_does_without_pandas(sample_csv, tmp_path) -> None:
+    program = SHOWN + "assert not [n for n in sys.modules if n.startswith('pandas.')]"
+    subprocess.run(
+        [sys.executable, "-c", program, "raster", sample_csv, "-o", tmp_path / "hubs.parquet"],
+        env=process_environment(),
+        check=True,
+        capture_output=True,
+    )
+
+
 def test_the_version_is_the_package_s(gridcli) -> None:
     assert gridcli("--version").out == f"gridcli, version {__version__}\n"
 
