@@ -10,11 +10,13 @@ from typing import Any
 import llvmlite.binding as llvm
 import numba
 import numpy as np
+from llvmlite import ir
 from numba import types as nb
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
+from gridcli.runtime.jit import prefetch
 from gridcli.runtime.jitcache import ENTRY, target_machine
 
 _LIBRARY_FUNCTIONS = re.compile(
@@ -49,6 +51,28 @@ def _array_at(_context: Any, pointer: Any, shape: Any) -> Any:
     return array_type(pointer, shape), generate
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def _prefetch(_context: Any, array: Any, row: Any, column: Any) -> Any:
+    """Emit the one instruction that `gridcli.runtime.jit.prefetch` stands for."""
+
+    def generate(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        view = context.make_array(array)(context, builder, args[0])
+        place = cgutils.get_item_pointer(context, builder, array, view, args[1:], wraparound=False)
+        address, number = ir.PointerType(ir.IntType(8)), ir.IntType(32)
+        prefetch = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [address, number, number, number]),
+            "llvm.prefetch.p0",
+        )
+        for_writing, into_every_cache, data = number(1), number(3), number(1)
+        builder.call(
+            prefetch, [builder.bitcast(place, address), for_writing, into_every_cache, data]
+        )
+        return context.get_dummy_value()
+
+    return nb.void(array, row, column), generate
+
+
 def machine_code(
     function: Callable[..., Any],
     arguments: list[tuple[np.dtype[Any], int]],
@@ -66,6 +90,7 @@ def machine_code(
     """
     options: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
     scope = dict(function.__globals__)
+    scope = {name: _prefetch if value is prefetch else value for name, value in scope.items()}
     for name, part in parts.items():
         scope[name] = numba.njit(**options)(types.FunctionType(part.__code__, scope, name))
     scope["_kernel"] = numba.njit(**options)(

@@ -151,6 +151,13 @@ def part(function: Callable[..., Any]) -> Part:
     return Part(function)
 
 
+def prefetch(array: Any, row: int, column: int) -> None:
+    """Bring an element of a two-dimensional array into the cache; for kernels.
+
+    The processor goes on without waiting: asking some steps ahead hides the memory's latency.
+    """
+
+
 def _argument(text: str) -> tuple[np.dtype[Any], int]:
     """Type and number of dimensions of ``float64[:,:]``; 0 dimensions for a scalar."""
     name, bracket, rest = text.partition("[")

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from gridcli.runtime.jit import kernel, part
+from gridcli.runtime.jit import kernel, part, prefetch
 
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 """2^64 divided by the golden ratio, odd: multiplicative hashing (Knuth, TAOCP 3, 6.4)."""
+
+LOOK_AHEAD = 16
+"""Keys between asking for a slot and looking at it."""
 
 CACHE_BITS = 12
 """4 096 slots of 16 bytes: the cache of one thread stays in its core's L2."""
@@ -89,15 +92,22 @@ def partition_keys(keys, counts, n, shift, starts, place, out_keys, out_counts):
 
 
 @part
+def _slot(key, bits, cap):
+    """First slot to look at: the 32 bits of the hash below the partition's, scaled to the table."""
+    return ((((key * MULTIPLIER) << bits) >> np.uint64(32)) * cap) >> np.uint64(32)
+
+
+@part
 def _insert(slots, used, limit, bits, keys, counts, start, stop):
     """Add counts to one partition's table until it is full: returns `used` and where it stopped."""
     cap = np.uint64(slots.shape[0])
     b = np.uint64(bits)
-    half = np.uint64(32)
     i = start
     while i < stop:
+        if i + LOOK_AHEAD < stop:
+            prefetch(slots, np.int64(_slot(keys[i + LOOK_AHEAD], b, cap)), 0)
         key = keys[i]
-        j = ((((key * MULTIPLIER) << b) >> half) * cap) >> half
+        j = _slot(key, b, cap)
         while slots[j, 1] != 0 and slots[j, 0] != key:
             j += np.uint64(1)
             if j == cap:
@@ -202,13 +212,12 @@ def grow_group(old, new, bits):
     """Move all slots into larger, empty tables (uint64 (partitions, cap, 2) both)."""
     cap = np.uint64(new.shape[1])
     b = np.uint64(bits)
-    half = np.uint64(32)
     for p in range(old.shape[0]):
         for i in range(old.shape[1]):
             if old[p, i, 1] == 0:
                 continue
             key = old[p, i, 0]
-            j = ((((key * MULTIPLIER) << b) >> half) * cap) >> half
+            j = _slot(key, b, cap)
             while new[p, j, 1] != 0:
                 j += np.uint64(1)
                 if j == cap:

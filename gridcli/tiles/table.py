@@ -29,6 +29,8 @@ HELD_KEYS = 4096
 LIST_KEYS = 1 << 19
 """Keys that an appender collects before it sorts them by partition."""
 FIRST_CAPACITY = 256
+LARGE_CAPACITY = 8192
+"""From here on (134 MB in all partitions), tables grow by half instead of doubling."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +113,11 @@ class _Group:
             return CountedKeys(keys, counts, int(self.used.sum()), largest)
 
     def _grow(self) -> None:
-        """Make every table of the group half as large again (small ones four times as large)."""
+        """Enlarge every table of the group: small ones fast, large ones by half, to waste less."""
         partitions, capacity, _ = self.slots.shape
-        larger = capacity * 4 if capacity < 4 * FIRST_CAPACITY else capacity + capacity // 2
+        larger = capacity + capacity // 2
+        if capacity < LARGE_CAPACITY:
+            larger = capacity * (4 if capacity == FIRST_CAPACITY else 2)
         slots = zeroed((partitions, larger, 2), np.uint64)
         kernels.grow_group(self.slots, slots, PARTITION_BITS)
         self.slots = slots
