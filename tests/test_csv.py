@@ -364,6 +364,34 @@ def test_a_line_of_ten_megabytes() -> None:
     assert len(table.places[0][2]) == 10_000_004
 
 
+def test_a_first_line_of_ten_megabytes() -> None:
+    long = b"a" * 10_000_000
+    with pytest.raises(InputError, match=r"test\.csv: the first line is no header"):
+        read(long)
+    with pytest.raises(InputError, match=r"a quote|one of its quotes is never closed"):
+        read(b'lat,lon,"n\n1,2,3\n')
+    data = b"1;2;" + long + b"\n3;4;b\n"
+    assert read(data, columns=("lat", "lon", "n")).rows == [(2.0, 1.0, 0), (4.0, 3.0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        (b'lat,lon,5" pipe\n', ["lat", "lon", '5" pipe']),
+        (b'"lat","lon","a\nb"\n', ["lat", "lon", "a\nb"]),
+        (b"lat,lon,\r", ["lat", "lon", ""]),
+        (b"lat,lon," + b"n" * 300_000 + b"\n", ["lat", "lon", "n" * 300_000]),
+        ("lat,lon,Größe".encode("latin-1"), ["lat", "lon", "Gr\ufffd\ufffde"]),
+    ],
+)
+def test_odd_headers(header: bytes, names: list[str]) -> None:
+    for after in (b"", b"\n1,2,3"):
+        source = Input("t.csv", None, None, "csv")
+        file = open_csv(source, ReadOptions(), io.BytesIO(header + after))
+        assert file.schema.names == names
+        assert len(Table(file, ColumnPlan("lon", "lat")).rows) == (1 if after else 0)
+
+
 @pytest.mark.parametrize("quote", [b"", b'"'])
 def test_a_record_beyond_the_limit(monkeypatch: pytest.MonkeyPatch, quote: bytes) -> None:
     monkeypatch.setattr(csvblocks, "RECORD_LIMIT_BYTES", 1 << 20)

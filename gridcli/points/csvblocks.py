@@ -146,6 +146,12 @@ class BlockReader:
     source : ByteSource
     block_bytes : int
         About how long a block is; longer only where one record is.
+
+    Attributes
+    ----------
+    block_bytes : int
+    ended : bool
+        Whether all of the file has been read.
     """
 
     def __init__(self, name: str, source: ByteSource, block_bytes: int) -> None:
@@ -153,12 +159,12 @@ class BlockReader:
         self._source = source
         self.block_bytes = block_bytes
         self._pending = b""
-        self._ended = False
+        self.ended = False
         self._reported = 0
 
     def head(self, n_bytes: int) -> bytes:
         """Return at least the first `n_bytes` bytes left (all, where there are fewer)."""
-        while len(self._pending) < n_bytes and not self._ended:
+        while len(self._pending) < n_bytes and not self.ended:
             self._extend(n_bytes - len(self._pending))
         return self._pending
 
@@ -174,18 +180,18 @@ class BlockReader:
         ResourceError
             A record is longer than `RECORD_LIMIT_BYTES`.
         """
-        if not self._ended and len(self._pending) < self.block_bytes:
+        if not self.ended and len(self._pending) < self.block_bytes:
             self._extend(self.block_bytes - len(self._pending))
         while True:
             data, end = self._pending, last_record_end(self._pending, delimiter)
-            if self._ended:
+            if self.ended:
                 end = len(data)
             if end:
                 self._pending = data[end:]
                 yield self._report(data if end == len(data) else data[:end])
             elif len(data) >= RECORD_LIMIT_BYTES:
                 raise ResourceError(self._too_long(data))
-            if self._ended:
+            if self.ended:
                 break
             # A long record is searched again from its start: doubling keeps that linear.
             longer = max(self.block_bytes, len(self._pending) if not end else 0)
@@ -195,7 +201,7 @@ class BlockReader:
 
     def _extend(self, n_bytes: int) -> None:
         more = self._source.read(n_bytes)
-        self._ended = len(more) < n_bytes
+        self.ended = len(more) < n_bytes
         self._pending = self._pending + more if self._pending else more
 
     def _report(self, data: bytes) -> Block:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import codecs
-import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.csv as pacsv
 
 from gridcli.errors import InputError, UsageError
-from gridcli.points.csvblocks import RECORD_LIMIT_BYTES, BlockReader
-from gridcli.points.csvrecords import count_lines
+from gridcli.points.csvblocks import BlockReader
+from gridcli.points.csvrecords import count_lines, first_record
 from gridcli.points.numbers import parse_numbers
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ DELIMITERS = (",", ";", "\t", "|")
 
 _SIGNATURE_BYTES = 8
 _FIRST_LOOK_BYTES = 1 << 16
-_RECORD = re.compile(rb'(?:[\r\n]+)?((?:[^"\r\n]++|"[^"]*+")++)(\r\n|\n|\r)?')
-_LINE = re.compile(rb"(?:[\r\n]+)?([^\r\n]++)(\r\n|\n|\r)?")
+_HEADER_LIMIT_BYTES = 1 << 20
 _SIGNATURES = {
     b"\x1f\x8b": "a gzip file (.gz)",
     b"\x28\xb5\x2f\xfd": "a zstd file (.zst)",
@@ -78,34 +77,25 @@ def read_header(source: Input, reader: BlockReader, columns: tuple[str, ...] | N
     bom_bytes = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
     reader.skip(bom_bytes)
     head = head[bom_bytes:]
-    while (match := _first_record(head)) is None and len(head) < RECORD_LIMIT_BYTES:
-        longer = reader.head(2 * max(len(head), 1))
-        if len(longer) == len(head):
-            match = _last_record(head)
+    while True:
+        delimiter = _sniff(source, head)
+        # Where the file ends, its last line does too, and an empty one follows.
+        bounds = first_record(head + b"\n\n" if reader.ended else head, delimiter.encode())
+        if bounds is not None or reader.ended or len(head) >= _HEADER_LIMIT_BYTES:
             break
-        head = longer
-    if match is None:
-        return _without_records(source, columns)
-    text = match[1].decode("utf-8", "replace")
+        head = reader.head(2 * max(len(head), _SIGNATURE_BYTES))
+    if bounds is None:
+        if columns is None:
+            raise _no_header(source, head)
+        return Header(delimiter, columns, 0)
+    start, end, after = bounds
+    text = head[start:end].decode("utf-8", "replace")
     if columns is not None:
         return Header(_fitting_delimiter(source, text, columns), columns, 0)
-    delimiter = _sniff(source, text)
-    names = tuple(name.strip() for name in next(csv.reader([text], delimiter=delimiter)))
+    names = tuple(name.strip() for name in _cells(text, delimiter))
     _check_names(source, names, text)
-    reader.skip(match.end())
-    return Header(delimiter, names, count_lines(head[: match.end()]))
-
-
-def _first_record(head: bytes) -> re.Match[bytes] | None:
-    """Match the first record that is not empty, if what follows its end is known too."""
-    match = _RECORD.match(head)
-    return match if match and match[2] and match.end() < len(head) else None
-
-
-def _last_record(head: bytes) -> re.Match[bytes] | None:
-    """Match the first record of a file that ends with `head`; a line where quotes are odd."""
-    match = _RECORD.match(head)
-    return match if match and (match[2] or match.end() == len(head)) else _LINE.match(head)
+    reader.skip(after)
+    return Header(delimiter, names, count_lines(head[:after]))
 
 
 def _check_text(source: Input, head: bytes) -> None:
@@ -128,35 +118,50 @@ def _check_text(source: Input, head: bytes) -> None:
         )
 
 
-def _without_records(source: Input, columns: tuple[str, ...] | None) -> Header:
-    if columns is None:
-        raise InputError(
+def _no_header(source: Input, head: bytes) -> InputError:
+    if not head.strip(b"\r\n"):
+        return InputError(
             f"{source.name}: is empty: a CSV file has at least a line with the names of its "
             "columns."
         )
-    return Header("," if not _is_tsv(source) else "\t", columns, 0)
+    return InputError(
+        f"{source.name}: the first line is no header: it is longer than "
+        f"{_HEADER_LIMIT_BYTES >> 20} MiB, or one of its quotes is never closed. It begins with "
+        f"{head[:40].decode('utf-8', 'replace')!r}."
+    )
 
 
 def _is_tsv(source: Input) -> bool:
     return ".tsv" in {suffix.lower() for suffix in Path(source.name).suffixes}
 
 
-def _sniff(source: Input, text: str) -> str:
-    """Return the delimiter that occurs most often outside quotes; a comma where none does."""
+def _sniff(source: Input, head: bytes) -> str:
+    """Return the delimiter that occurs most often in the first line, quoted parts left out."""
     if _is_tsv(source):
         return "\t"
-    bare = re.sub('"[^"]*"', "", text)
-    return max(DELIMITERS, key=bare.count)
+    line = re.split(b"[\r\n]", head.lstrip(b"\r\n"), maxsplit=1)[0]
+    bare = re.sub(b'"[^"]*"', b"", line)
+    return max(DELIMITERS, key=lambda mark: bare.count(mark.encode()))
+
+
+def _cells(text: str, delimiter: str) -> list[str]:
+    """Cut one record as Arrow cuts those that follow."""
+    names: list[str] = pacsv.read_csv(
+        pa.BufferReader(f"{text}\n".encode()),
+        read_options=pacsv.ReadOptions(use_threads=False, block_size=4 * len(text) + 2),
+        parse_options=pacsv.ParseOptions(delimiter=delimiter),
+    ).column_names
+    return names
 
 
 def _fitting_delimiter(source: Input, text: str, columns: tuple[str, ...]) -> str:
     """Return the delimiter that cuts the first record into as many cells as there are names."""
     candidates = ("\t",) if _is_tsv(source) else DELIMITERS
-    cells = {mark: next(csv.reader([text], delimiter=mark)) for mark in candidates}
+    cells = {mark: _cells(text, mark) for mark in candidates}
     for mark in candidates:
         if len(cells[mark]) == len(columns):
             return mark
-    n_cells = len(cells[_sniff(source, text)])
+    n_cells = len(cells[_sniff(source, text.encode())])
     raise UsageError(
         f"{source.name}: --columns names {len(columns)} columns ({', '.join(columns)}), but the "
         f"first row has {n_cells} cells: {_shown(text)}. Name all of them, in the order of the "

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -73,12 +73,32 @@ def last_record_end(data: bytes, delimiter: bytes) -> int:
     return end
 
 
+def first_record(data: bytes, delimiter: bytes) -> tuple[int, int, int] | None:
+    """Return start and end of the first record, and where what follows it begins.
+
+    None where the record, or the line end after it, may go on beyond `data`.
+    """
+    bounds = RecordIndex(data, delimiter).bounds
+    if len(bounds.start) == 0 or bounds.end[0] + 1 >= len(data):
+        return None
+    end = int(bounds.end[0])
+    return int(bounds.start[0]), end, end + (2 if data[end : end + 2] == b"\r\n" else 1)
+
+
 def count_lines(data: bytes) -> int:
     """Return the number of line ends: LF, CR LF, and CR."""
     lines = data.count(b"\n")
     if CR in data:
         lines += data.count(b"\r") - data.count(b"\r\n")
     return lines
+
+
+class RecordBounds(NamedTuple):
+    """Where records lie: positions, and the 1-based lines on which they begin."""
+
+    start: npt.NDArray[np.int64]
+    end: npt.NDArray[np.int64]
+    line: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -100,18 +120,17 @@ class RecordIndex:
 
     def text(self, record: int) -> str:
         """Return a record as it stands in the file, without its line end."""
-        starts, ends, _ = self._bounds
-        return self.data[starts[record - 1] : ends[record - 1]].decode("utf-8", "replace")
+        bounds = self.bounds
+        start, end = bounds.start[record - 1], bounds.end[record - 1]
+        return self.data[start:end].decode("utf-8", "replace")
 
     def line(self, record: int) -> int:
         """Return the 1-based line on which a record begins."""
-        return self.lines_before + int(self._bounds[2][record - 1])
+        return self.lines_before + int(self.bounds.line[record - 1])
 
     @cached_property
-    def _bounds(
-        self,
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Start, end, and line of every record."""
+    def bounds(self) -> RecordBounds:
+        """Start, end, and line (from 1) of every record within `data`."""
         characters = np.frombuffer(self.data, dtype=np.uint8)
         is_lf = characters == LF
         is_lone_cr = characters == CR
@@ -127,7 +146,7 @@ class RecordIndex:
             (ends > starts) & (np.append(characters, 0)[ends] == LF) & (characters[ends - 1] == CR)
         )
         filled = ends > starts
-        return starts[filled], ends[filled], lines[filled]
+        return RecordBounds(starts[filled], ends[filled], lines[filled])
 
 
 @dataclass(frozen=True)
