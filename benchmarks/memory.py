@@ -40,7 +40,7 @@ def _per_tile(settings: Settings, report: Report) -> None:
     sizes = {settings.at_most(tiles * POINTS_PER_TILE) // POINTS_PER_TILE for tiles in TILES}
     for tiles in sorted(sizes):
         source = data.scattered(settings, tiles, tiles * POINTS_PER_TILE)
-        case = _measure(settings, f"{tiles / 1e6:g} M distinct tiles", [source])
+        case = _measure(settings, f"{tiles / 1e6:.3g} M distinct tiles", [source])
         report.add(case)
         peak = max(_peaks(case, source))
         shares.append((peak - BASE_BYTES) / tiles)
@@ -58,7 +58,7 @@ def _per_point(settings: Settings, report: Report) -> None:
     few = many * FEW_POINTS // MANY_POINTS
     tiles = few * SAME_TILES // FEW_POINTS
     sources = [data.scattered(settings, tiles, points) for points in (few, many)]
-    case = _measure(settings, f"{tiles / 1e6:g} M tiles, few and many points", sources)
+    case = _measure(settings, f"{tiles / 1e6:.3g} M tiles, few and many points", sources)
     report.add(case)
     small, large = (_peaks(case, source) for source in sources)
     growth = [after / before for before, after in zip(small, large, strict=True)]
