@@ -67,6 +67,20 @@ def test_reading_stops_after_the_rows_asked_for(gridcli, tmp_path) -> None:
     assert [each["rows"] for each in found["inputs"]] == [2, 0, 0]
 
 
+def test_the_schema_is_shown_where_no_column_can_be_chosen(gridcli, tmp_path) -> None:
+    pq.write_table(pa.table({"from": [1.5], "to": ["x"]}), tmp_path / "in.parquet")
+    outcome = gridcli("inspect", tmp_path, "--json")
+    assert outcome.code == 2
+    outcome.assert_one_paragraph()
+    assert "no columns found that hold latitude and longitude" in outcome.err
+    found = json.loads(outcome.out)
+    assert found["schema"] == [
+        {"name": "from", "type": "double"},
+        {"name": "to", "type": "string"},
+    ]
+    assert "schema from double, to string" in " ".join(gridcli("inspect", tmp_path).out.split())
+
+
 def test_the_span_of_time_is_found_across_inputs(gridcli, tmp_path) -> None:
     times = np.array(["2024-01-02T03:04:05", "2024-03-01", "2023-12-31"], "datetime64[us]")
     for i, time in enumerate(times):

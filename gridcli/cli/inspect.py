@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gridcli.cli.options import input_options, screen_options
-from gridcli.cli.values import Count
+from gridcli.cli.values import Count, is_standard_stream
 from gridcli.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gridcli.cli.choices import InputChoice, ScreenChoice
+    from gridcli.points.plan import Input
     from gridcli.points.reader import PointReader
     from gridcli.points.survey import Survey
     from gridcli.runtime.progress import Progress
@@ -39,8 +40,13 @@ def inspect(source: InputChoice, rows: int | None, as_json: bool, screen: Screen
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     if rows is not None and rows < 1:
         raise UsageError("--rows must be at least 1.")
+    problem: UsageError | None = None
     with closing(screen.make_progress()) as progress:
-        record = _findings(source, rows, progress)
+        try:
+            record = _findings(source, rows, progress)
+        except UsageError as error:
+            problem = error
+            record = _schema_alone(source, error)
     if as_json:
         import json
 
@@ -49,6 +55,21 @@ def inspect(source: InputChoice, rows: int | None, as_json: bool, screen: Screen
         from gridcli.cli.summary import print_table
 
         print_table(_lines(record), standard_output=True)
+    if problem is not None:
+        raise problem
+
+
+def _schema_alone(source: InputChoice, problem: UsageError) -> dict[str, Any]:
+    """Return what can be said of the first input where its coordinates cannot be told.
+
+    Standard input is gone by then, so that its problem is all there is to say.
+    """
+    from gridcli.points.reader import first_schema
+
+    if any(map(is_standard_stream, source.inputs)):
+        raise problem
+    first, schema = first_schema(source.inputs, source.read_options())
+    return {"inputs": [_input_record(first)], "schema": _schema_record(schema)}
 
 
 def _findings(source: InputChoice, rows: int | None, progress: Progress) -> dict[str, Any]:
@@ -107,17 +128,11 @@ def _record(
     choice, suggestion = reader.first_choice, survey.suggestion
     return {
         "inputs": [
-            {
-                "name": each.name,
-                "format": each.format,
-                "compression": each.compression,
-                "size_bytes": each.size_bytes,
-                "rows": n_rows,
-            }
+            {**_input_record(each), "rows": n_rows}
             for each, n_rows in zip(reader.inputs, rows_of_input, strict=True)
         ],
         "complete": is_complete,
-        "schema": [{"name": c.name, "type": str(c.type)} for c in reader.schema_of_first],
+        "schema": _schema_record(reader.schema_of_first),
         "columns": {"x": choice.x, "y": choice.y, "geometry": choice.geometry},
         "planar": choice.planar,
         "rows": rows_record(survey.counts),
@@ -133,6 +148,19 @@ def _record(
     }
 
 
+def _input_record(each: Input) -> dict[str, Any]:
+    return {
+        "name": each.name,
+        "format": each.format,
+        "compression": each.compression,
+        "size_bytes": each.size_bytes,
+    }
+
+
+def _schema_record(schema: Any) -> list[dict[str, str]]:
+    return [{"name": column.name, "type": str(column.type)} for column in schema]
+
+
 def _lines(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the findings as pairs of a name and a text."""
     from gridcli.cli.summary import row_lines
@@ -143,6 +171,8 @@ def _lines(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if len(inputs) > MOST_INPUTS_SHOWN:
         yield "", f"and {len(inputs) - MOST_INPUTS_SHOWN:,} more"
     yield "schema", ", ".join(f"{c['name']} {c['type']}" for c in record["schema"])
+    if "rows" not in record:
+        return
     for note in record["notes"]:
         yield "columns", note
     if not record["complete"]:
@@ -163,4 +193,5 @@ def _lines(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _input_text(each: dict[str, Any]) -> str:
     kind = each["format"] + (f".{each['compression']}" if each["compression"] else "")
     size = f", {each['size_bytes']:,} bytes" if each["size_bytes"] is not None else ""
-    return f"{each['name']}: {kind}{size}, {each['rows']:,} rows"
+    rows = f", {each['rows']:,} rows" if "rows" in each else ""
+    return f"{each['name']}: {kind}{size}{rows}"

@@ -177,6 +177,39 @@ class PointReader:
             self._open_files.discard(tracked)
 
 
+def first_schema(inputs: Sequence[str], options: ReadOptions) -> tuple[Input, Any]:
+    """Return the first input and its schema, whether or not it has columns of coordinates.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        As the user typed them.
+    options : ReadOptions
+
+    Returns
+    -------
+    source : Input
+    schema : pyarrow.Schema
+
+    Raises
+    ------
+    InputError
+        An input is missing, unreadable or empty, or the first is corrupt.
+    """
+    streams = Streams()
+    try:
+        source = expand(inputs, options, streams)[0]
+        file, spool = _open_input(source, options, streams)
+        try:
+            return source, file.schema
+        finally:
+            file.close()
+            if spool is not None:
+                spool.close()
+    finally:
+        streams.close()
+
+
 @dataclass
 class OrderedChunk:
     """A chunk of one of several inputs (a `Chunk`).
