@@ -11,6 +11,7 @@ import threading
 import pytest
 
 from gridcli.runtime.signals import Interrupted, StopFlag, handle_signals
+from gridcli.runtime.workers import share_out
 from tests.conftest import process_environment, start_process
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -122,3 +123,30 @@ def test_outside_the_main_thread_no_handler_is_installed() -> None:
     thread.join()
     assert len(found) == 1
     assert not found[0].is_set
+
+
+class Blocking:
+    """A consumer that fails on one item and waits in another, as in a read."""
+
+    def __init__(self, waiting: threading.Event, go_on: threading.Event) -> None:
+        self.waiting, self.go_on = waiting, go_on
+
+    def take(self, item: str) -> None:
+        if item == "fail":
+            assert self.waiting.wait(10)
+            raise ZeroDivisionError
+        self.waiting.set()
+        self.go_on.wait(60)
+
+    def finish(self) -> None:
+        raise AssertionError("a stopped run must not be finished")
+
+
+def test_a_failure_is_told_while_another_thread_is_blocked() -> None:
+    waiting, go_on = threading.Event(), threading.Event()
+    try:
+        with pytest.raises(ZeroDivisionError):
+            share_out(iter(["fail", "wait"]), lambda: Blocking(waiting, go_on), 2, StopFlag())
+        assert waiting.is_set()
+    finally:
+        go_on.set()
