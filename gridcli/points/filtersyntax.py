@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal, NoReturn
+from typing import Literal
 
 from gridcli.errors import UsageError
 from gridcli.points.numbers import NUMBER_PATTERN, exact_value
@@ -107,13 +107,13 @@ class _Parser:
         column = self._column()
         operator, values = self._predicate()
         if self._peek().kind != "end":
-            self._fail("nothing more was expected; a second condition is a second --where")
+            raise self._error("nothing more was expected; a second condition is a second --where")
         return Condition(self._expression, column, operator, values)
 
     def _column(self) -> str:
         token = self._peek()
         if token.kind not in {"word", "name"}:
-            self._fail("the name of a column is missing")
+            raise self._error("the name of a column is missing")
         self._next += 1
         return _unquoted(token.text) if token.kind == "name" else token.text
 
@@ -121,44 +121,42 @@ class _Parser:
         if self._take("is"):
             operator: Operator = "is not null" if self._take("not") else "is null"
             if not self._take("null"):
-                self._fail("'null' or 'not null' is missing")
+                raise self._error("'null' or 'not null' is missing")
             return operator, ()
         if self._take("in"):
             return "in", self._list()
         for operator in _COMPARISONS:
             if self._take(operator):
                 return operator, (self._value(),)
-        if self._peek().text in {"==", "<>"}:
-            self._fail(f"write {'=' if self._peek().text == '==' else '!='}")
-        self._fail("an operator is missing")
-        return None
+        hints = {"==": "write =", "<>": "write !="}
+        raise self._error(hints.get(self._peek().text, "an operator is missing"))
 
     def _list(self) -> tuple[Value, ...]:
         if not self._take("("):
-            self._fail("'(' is missing")
+            raise self._error("'(' is missing")
         values = [self._value()]
         while self._take(","):
             values.append(self._value())
         if not self._take(")"):
-            self._fail("',' or ')' is missing")
+            raise self._error("',' or ')' is missing")
         return tuple(values)
 
     def _value(self) -> Value:
         token = self._peek()
         if token.kind == "number":
             if exact_value(token.text) is None:
-                self._fail("the number is too large")
+                raise self._error("the number is too large")
             value = Value("number", token.text)
         elif token.kind == "text":
             value = Value("text", _unquoted(token.text))
         elif token.text.lower() in {"true", "false"}:
             value = Value("boolean", token.text.lower())
         elif token.text.lower() == "null":
-            self._fail("nothing equals null; write 'is null' or 'is not null'")
+            raise self._error("nothing equals null; write 'is null' or 'is not null'")
         elif token.kind in {"word", "name"}:
-            self._fail(f"a text stands in single quotes: '{token.text.strip(chr(34))}'")
+            raise self._error(f"a text stands in single quotes: '{token.text.strip(chr(34))}'")
         else:
-            self._fail("a number, a 'text', true or false is missing")
+            raise self._error("a number, a 'text', true or false is missing")
         self._next += 1
         return value
 
@@ -178,20 +176,20 @@ class _Parser:
             match = _TOKEN.match(self._expression, position)
             if match is None or match.lastgroup is None:
                 start = len(self._expression) - len(self._expression[position:].lstrip())
-                self._fail_at(start, _hint(self._expression[start]))
+                raise self._error_at(start, _hint(self._expression[start]))
             tokens.append(
                 _Token(match.lastgroup, match[match.lastgroup], match.start(match.lastgroup))
             )
             position = match.end()
         return tokens
 
-    def _fail(self, problem: str) -> NoReturn:
-        self._fail_at(self._peek().position, problem)
+    def _error(self, problem: str) -> UsageError:
+        return self._error_at(self._peek().position, problem)
 
-    def _fail_at(self, position: int, problem: str) -> NoReturn:
+    def _error_at(self, position: int, problem: str) -> UsageError:
         rest = self._expression[position:]
         where = f"at character {position + 1}, before {rest!r}" if rest else "at its end"
-        raise UsageError(f"--where {self._expression!r}: {problem} ({where}). {_SYNTAX}")
+        return UsageError(f"--where {self._expression!r}: {problem} ({where}). {_SYNTAX}")
 
 
 def _hint(character: str) -> str:
