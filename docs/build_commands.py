@@ -15,14 +15,13 @@ WIDTH = 90
 def page() -> str:
     """Return the page: one section per command, its help as the program prints it."""
     parts = ["# Commands\n\nWritten by `make docs` from `--help`; edit the help texts instead.\n"]
-    context = click.Context(cli, info_name="gridcli", max_content_width=WIDTH, terminal_width=WIDTH)
+    settings = {**cli.context_settings, "max_content_width": WIDTH, "terminal_width": WIDTH}
+    context = click.Context(cli, info_name="gridcli", **settings)
     parts.append(_section("gridcli", cli.get_help(context)))
     for name in cli.list_commands(context):
         command = cli.get_command(context, name)
         assert command is not None
-        inner = click.Context(
-            command, info_name=name, parent=context, max_content_width=WIDTH, terminal_width=WIDTH
-        )
+        inner = click.Context(command, info_name=name, parent=context, terminal_width=WIDTH)
         parts.append(_section(f"gridcli {name}", command.get_help(inner)))
     return "\n".join(parts)
 

@@ -76,7 +76,7 @@ def reasons(*values: Reason) -> np.ndarray:
 
 def test_rows_and_lines_go_on_through_the_chunks_of_a_file():
     stream = io.BytesIO()
-    writer = RejectsWriter(stream, INPUTS)
+    writer = RejectsWriter(stream.write, INPUTS)
     for position, (index, chunk_index) in enumerate([(0, 0), (0, 1), (1, 0)]):
         chunk = chunk_of(index, chunk_index, position)
         writer.add(chunk, batch_of(f"{position}"), np.array([3]), reasons(Reason.NULL))
@@ -90,7 +90,7 @@ def test_rows_and_lines_go_on_through_the_chunks_of_a_file():
 
 def test_ragged_records_stand_between_the_rows_and_filtered_rows_do_not():
     stream = io.BytesIO()
-    writer = RejectsWriter(stream, INPUTS)
+    writer = RejectsWriter(stream.write, INPUTS)
     chunk = chunk_of(0, 0, 0)
     batch = batch_of("x", ragged=((3, 5, 'cut,"off'), (9, 17, "two\nlines")))
     bad = reasons(Reason.OUT_OF_RANGE, Reason.FILTERED, Reason.NOT_A_NUMBER)
@@ -106,7 +106,7 @@ def test_ragged_records_stand_between_the_rows_and_filtered_rows_do_not():
 
 def test_formats_without_lines():
     stream = io.BytesIO()
-    writer = RejectsWriter(stream, INPUTS)
+    writer = RejectsWriter(stream.write, INPUTS)
     for position in range(2):
         chunk = chunk_of(0, position, position, n_lines=None)
         origin = NumberedOrigin("p", has_lines=False)
@@ -121,7 +121,7 @@ def test_formats_without_lines():
 
 def test_earliest_chunk_is_written_at_once():
     stream = io.BytesIO()
-    writer = RejectsWriter(stream, INPUTS)
+    writer = RejectsWriter(stream.write, INPUTS)
     first, second = chunk_of(0, 0, 0), chunk_of(0, 1, 1)
     writer.add(second, batch_of("b"), np.array([0]), reasons(Reason.NULL))
     assert lines_of(stream) == []
@@ -134,7 +134,7 @@ def test_earliest_chunk_is_written_at_once():
 def test_file_names_of_any_bytes():
     stream = io.BytesIO()
     name = b"caf\xe9.csv".decode("utf-8", "surrogateescape")
-    writer = RejectsWriter(stream, [Input(name, Path(name), 1, "csv")])
+    writer = RejectsWriter(stream.write, [Input(name, Path(name), 1, "csv")])
     chunk = chunk_of(0, 0, 0)
     writer.add(chunk, batch_of("x"), np.array([0]), reasons(Reason.NULL))
     assert b"caf\xe9.csv,1,1,null,x:0\n" in stream.getvalue()
@@ -151,7 +151,7 @@ def test_any_order_of_chunks_gives_the_same_file(data):
 
     def write(order: list[int]) -> bytes:
         stream = io.BytesIO()
-        writer = RejectsWriter(stream, INPUTS)
+        writer = RejectsWriter(stream.write, INPUTS)
         for i in order:
             if found[i]:
                 rows = np.array(found[i])
@@ -182,7 +182,7 @@ def test_records_of_real_files(tmp_path, suffix):
                 sink.write_table(table, max_chunksize=7)
     stream = io.BytesIO()
     with PointReader([str(tmp_path)], ReadOptions(keep_origin=True)) as reader:
-        writer = RejectsWriter(stream, reader.inputs)
+        writer = RejectsWriter(stream.write, reader.inputs)
         pending = list(reader.chunks())
         for chunk in reversed(pending):
             n = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -109,7 +109,7 @@ def raster(
             say(f"{reader.choice}.")
         rejects = None
         if bad_rows.rejects is not None:
-            rejects = RejectsWriter(cast("BinaryIO", outputs[bad_rows.rejects]), reader.inputs)
+            rejects = RejectsWriter(outputs[bad_rows.rejects].write, reader.inputs)
         try:
             result = find_hubs(
                 reader, grid, options, progress=progress, stop=context.obj, rejects=rejects
@@ -176,7 +176,7 @@ def _write_layers(
     files = []
     for name, path in target.layers().items():
         layer = makers[name](hubs, record, crs=target.crs)
-        write_layer(layer, cast("BinaryIO", outputs[path]), formats[name])
+        write_layer(layer, outputs[path], formats[name], threads=options.threads)
         files.append({"layer": name, "path": path, "format": formats[name], "rows": layer.rows})
     return files
 

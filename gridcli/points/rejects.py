@@ -6,7 +6,7 @@ import csv
 import io
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from gridcli.points.batch import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gridcli.points.batch import PointBatch
     from gridcli.points.plan import Input
@@ -53,14 +53,14 @@ class RejectsWriter:
 
     Parameters
     ----------
-    stream : binary stream
-        Where to write; stays open. An OSError of its own passes through.
+    write : callable
+        Takes the bytes of some rows. An OSError of its own passes through.
     inputs : sequence of Input
         As of `PointReader.inputs`.
     """
 
-    def __init__(self, stream: BinaryIO, inputs: Sequence[Input]) -> None:
-        self._stream = stream
+    def __init__(self, write: Callable[[bytes], object], inputs: Sequence[Input]) -> None:
+        self._write_bytes = write
         self._names = [source.name for source in inputs]
         self._lock = Lock()
         self._chunks: dict[int, _ChunkState] = {}
@@ -159,4 +159,4 @@ class RejectsWriter:
         text = io.StringIO(newline="")
         csv.writer(text, lineterminator="\n").writerows(rows)
         # A file's name may hold bytes that are no UTF-8, which Python keeps as surrogates.
-        self._stream.write(text.getvalue().encode("utf-8", "surrogateescape"))
+        self._write_bytes(text.getvalue().encode("utf-8", "surrogateescape"))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gridcli.tiles.tiles import Tiles
 
 FORMAT_VERSION = 1
-ROWS_PER_BATCH = 65_536
+ROWS_PER_BATCH = 16_384
 
 HUB_COLUMNS = (
     "hub_id",
