@@ -195,6 +195,17 @@ def test_csv_read_back(kind: str) -> None:
         assert shapely.from_wkt(row["geometry"]).equals_exact(shape, 0)
 
 
+@pytest.fixture
+def plain_arrow() -> Iterator[None]:
+    """Arrow without the types of geoarrow, which geoparquet-io registers in this process."""
+    from geoarrow.types import type_pyarrow
+
+    type_pyarrow.unregister_extension_types()
+    yield
+    type_pyarrow.register_extension_types()
+
+
+@pytest.mark.usefixtures("plain_arrow")
 @pytest.mark.parametrize("kind", GEOMETRIES)
 def test_arrow_read_back(kind: str) -> None:
     geometry = GEOMETRIES[kind]()
@@ -211,6 +222,7 @@ def test_arrow_read_back(kind: str) -> None:
     assert table["hub_key"].to_pylist() == TABLE["hub_key"].to_pylist()
 
 
+@pytest.mark.usefixtures("plain_arrow")
 @pytest.mark.parametrize(
     ("crs", "expected"),
     [(None, {}), ("EPSG:3006", {"crs": "EPSG:3006", "crs_type": "authority_code"})],
