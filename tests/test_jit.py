@@ -111,8 +111,8 @@ def test_nothing_breaks_where_no_folder_can_be_written(tmp_path):
     code = (
         "import numpy as np\n"
         "from gridcli.tiles import kernels\n"
-        "print(kernels.combine_keys(np.array([1], np.uint64), 1, np.zeros(4096, np.uint64),\n"
-        "  np.zeros(4096, np.int64), np.zeros(1, np.uint64), np.zeros(1, np.int64)))\n"
+        "print(kernels.combine_keys(np.array([1], np.uint64), 1,\n"
+        "  np.zeros((4096, 2), np.uint64), np.zeros((1, 2), np.uint64)))\n"
     )
     environment = {**os.environ, "GRIDCLI_CACHE_DIR": str(blocker / "below")}
     out = subprocess.run(

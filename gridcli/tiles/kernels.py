@@ -22,8 +22,8 @@ CACHE_BITS = 12
 """4 096 slots of 16 bytes: the cache of one thread stays in its core's L2."""
 
 
-@kernel("uint64[:], int64, uint64[:], int64[:], uint64[:], int64[:] -> int64")
-def combine_keys(keys, n, cache_keys, cache_counts, out_keys, out_counts):
+@kernel("uint64[:], int64, uint64[:,:], uint64[:,:] -> int64")
+def combine_keys(keys, n, cache, out):
     """Count keys in a direct-mapped cache; what falls out of it is appended to the output.
 
     Consecutive fixes of a vehicle lie in the same few tiles, so most of them end here.
@@ -32,10 +32,10 @@ def combine_keys(keys, n, cache_keys, cache_counts, out_keys, out_counts):
     ----------
     keys : uint64 (>= n,)
     n : int
-    cache_keys : uint64 (2^CACHE_BITS,)
-    cache_counts : int64 (2^CACHE_BITS,)
-        0 marks a free slot.
-    out_keys, out_counts : uint64, int64 (>= n,)
+    cache : uint64 (2^CACHE_BITS, 2)
+        Key and count; count 0 marks a free place.
+    out : uint64 (>= n, 2)
+        Keys and counts.
 
     Returns
     -------
@@ -44,26 +44,27 @@ def combine_keys(keys, n, cache_keys, cache_counts, out_keys, out_counts):
     n_out = 0
     for i in range(n):
         key = keys[i]
-        slot = (key * MULTIPLIER) >> np.uint64(64 - CACHE_BITS)
-        if cache_keys[slot] == key:
-            cache_counts[slot] += 1
+        place = (key * MULTIPLIER) >> np.uint64(64 - CACHE_BITS)
+        if cache[place, 0] == key:
+            cache[place, 1] += np.uint64(1)
             continue
-        if cache_counts[slot] > 0:
-            out_keys[n_out] = cache_keys[slot]
-            out_counts[n_out] = cache_counts[slot]
+        if cache[place, 1] > 0:
+            out[n_out, 0] = cache[place, 0]
+            out[n_out, 1] = cache[place, 1]
             n_out += 1
-        cache_keys[slot] = key
-        cache_counts[slot] = 1
+        cache[place, 0] = key
+        cache[place, 1] = np.uint64(1)
     return n_out
 
 
-@kernel("uint64[:], int64[:], int64, int64, int64[:], int64[:], uint64[:], int64[:]")
-def partition_keys(keys, counts, n, shift, starts, place, out_keys, out_counts):
+@kernel("uint64[:,:], int64, int64, int64[:], int64[:], uint64[:,:]")
+def partition_keys(entries, n, shift, starts, place, out):
     """Sort keys and counts by partition (one counting-sort pass).
 
     Parameters
     ----------
-    keys, counts : uint64, int64 (>= n,)
+    entries : uint64 (>= n, 2)
+        Keys and counts.
     n : int
     shift : int
         64 minus the number of partition bits.
@@ -71,24 +72,24 @@ def partition_keys(keys, counts, n, shift, starts, place, out_keys, out_counts):
         Receives where each partition begins in the output.
     place : int64 (partitions + 1,)
         Scratch.
-    out_keys, out_counts : uint64, int64 (>= n,)
+    out : uint64 (>= n, 2)
     """
+    s = np.uint64(shift)
     for p in range(starts.shape[0]):
         starts[p] = 0
-    s = np.uint64(shift)
     for i in range(n):
-        starts[np.int64((keys[i] * MULTIPLIER) >> s) + 1] += 1
+        starts[np.int64((entries[i, 0] * MULTIPLIER) >> s) + 1] += 1
     for p in range(1, starts.shape[0]):
         starts[p] += starts[p - 1]
     for p in range(starts.shape[0]):
         place[p] = starts[p]
     for i in range(n):
-        key = keys[i]
+        key = entries[i, 0]
         p = np.int64((key * MULTIPLIER) >> s)
         j = place[p]
         place[p] = j + 1
-        out_keys[j] = key
-        out_counts[j] = counts[i]
+        out[j, 0] = key
+        out[j, 1] = entries[i, 1]
 
 
 @part
@@ -98,15 +99,15 @@ def _slot(key, bits, cap):
 
 
 @part
-def _insert(slots, used, limit, bits, keys, counts, start, stop):
-    """Add counts to one partition's table until it is full: returns `used` and where it stopped."""
+def _insert(slots, used, limit, bits, entries, start, stop):
+    """Add entries to one table until it is full; return `used` and where it stopped."""
     cap = np.uint64(slots.shape[0])
     b = np.uint64(bits)
     i = start
     while i < stop:
         if i + LOOK_AHEAD < stop:
-            prefetch(slots, np.int64(_slot(keys[i + LOOK_AHEAD], b, cap)), 0)
-        key = keys[i]
+            prefetch(slots, np.int64(_slot(entries[i + LOOK_AHEAD, 0], b, cap)), 0)
+        key = entries[i, 0]
         j = _slot(key, b, cap)
         while slots[j, 1] != 0 and slots[j, 0] != key:
             j += np.uint64(1)
@@ -117,29 +118,16 @@ def _insert(slots, used, limit, bits, keys, counts, start, stop):
                 return used, i
             slots[j, 0] = key
             used += 1
-        slots[j, 1] += np.uint64(counts[i])
+        slots[j, 1] += entries[i, 1]
         i += 1
     return used, i
 
 
 @kernel(
-    "uint64[:], int64[:], int64[:], int64, int64, int64, uint64[:,:,:], int64[:], int64, "
-    "uint64[:,:], int64[:,:], int64[:] -> int64"
+    "uint64[:,:], int64[:], int64, int64, int64, uint64[:,:,:], int64[:], int64, "
+    "uint64[:,:,:], int64[:] -> int64"
 )
-def append_to_group(
-    keys,
-    counts,
-    starts,
-    first,
-    resume,
-    everything,
-    slots,
-    used,
-    bits,
-    pending,
-    pending_counts,
-    held,
-):
+def append_to_group(entries, starts, first, resume, everything, slots, used, bits, pending, held):
     """Hold back the new counts of one group's partitions; insert those that became too many.
 
     Inserting many keys at once into one partition loads its table from memory once for all of
@@ -147,10 +135,10 @@ def append_to_group(
 
     Parameters
     ----------
-    keys, counts : uint64, uint32 or int64
-        New keys, sorted by partition.
+    entries : uint64 (n, 2)
+        New keys and counts, sorted by partition.
     starts : int64 (all partitions + 1,)
-        Where each partition begins in `keys`; moved forward as keys are inserted directly.
+        Where each partition begins in `entries`; moved forward as keys are inserted directly.
     first : int
         Number of the group's first partition.
     resume : int
@@ -163,8 +151,8 @@ def append_to_group(
         Occupied slots.
     bits : int
         Partition bits.
-    pending, pending_counts : uint64, int64 (partitions, room)
-        Held-back keys and their counts.
+    pending : uint64 (partitions, room, 2)
+        Held-back keys and counts.
     held : int64 (partitions,)
         How many are held back.
 
@@ -182,26 +170,24 @@ def append_to_group(
         start, stop = starts[first + q], starts[first + q + 1]
         n = held[q]
         if n + stop - start > room or everything:
-            used[q], done = _insert(
-                slots[q], used[q], limit, bits, pending[q], pending_counts[q], 0, n
-            )
+            used[q], done = _insert(slots[q], used[q], limit, bits, pending[q], 0, n)
             if done < n:
                 for i in range(done, n):
-                    pending[q, i - done] = pending[q, i]
-                    pending_counts[q, i - done] = pending_counts[q, i]
+                    pending[q, i - done, 0] = pending[q, i, 0]
+                    pending[q, i - done, 1] = pending[q, i, 1]
                 held[q] = n - done
                 return q
             n = 0
             held[q] = 0
         if stop - start > room or everything:
-            used[q], done = _insert(slots[q], used[q], limit, bits, keys, counts, start, stop)
+            used[q], done = _insert(slots[q], used[q], limit, bits, entries, start, stop)
             if done < stop:
                 starts[first + q] = done
                 return q
             continue
         for i in range(start, stop):
-            pending[q, n] = keys[i]
-            pending_counts[q, n] = counts[i]
+            pending[q, n, 0] = entries[i, 0]
+            pending[q, n, 1] = entries[i, 1]
             n += 1
         held[q] = n
     return partitions
@@ -235,7 +221,7 @@ def extract_group(slots, least, keys, counts):
     slots : uint64 (partitions, cap, 2)
     least : int
     keys, counts : uint64, int64
-        With room for all of them; empty to learn how many there are.
+        With room for all of them.
 
     Returns
     -------
@@ -244,15 +230,13 @@ def extract_group(slots, least, keys, counts):
     """
     n = 0
     largest = np.uint64(0)
-    copy = keys.shape[0] > 0
     for p in range(slots.shape[0]):
         for i in range(slots.shape[1]):
             count = slots[p, i, 1]
             largest = max(largest, count)
             if count >= np.uint64(least) and count > 0:
-                if copy:
-                    keys[n] = slots[p, i, 0]
-                    counts[n] = count
+                keys[n] = slots[p, i, 0]
+                counts[n] = count
                 n += 1
     return n, np.int64(largest)
 

@@ -29,8 +29,6 @@ HELD_KEYS = 4096
 LIST_KEYS = 1 << 19
 """Keys that an appender collects before it sorts them by partition."""
 FIRST_CAPACITY = 256
-LARGE_CAPACITY = 8192
-"""From here on (134 MB in all partitions), tables grow by half instead of doubling."""
 
 
 @dataclass(frozen=True)
@@ -57,25 +55,18 @@ class CountedKeys:
 class _Group:
     """Some partitions that share a lock and grow together."""
 
-    def __init__(
-        self,
-        first: int,
-        pending: npt.NDArray[np.uint64],
-        pending_counts: npt.NDArray[np.int64],
-    ) -> None:
+    def __init__(self, first: int, pending: npt.NDArray[np.uint64]) -> None:
         partitions = len(pending)
         self.first = first
         self.lock = threading.Lock()
         self.slots = zeroed((partitions, FIRST_CAPACITY, 2), np.uint64)
         self.used = np.zeros(partitions, np.int64)
         self.pending = pending
-        self.pending_counts = pending_counts
         self.held = np.zeros(partitions, np.int64)
 
     def append(
         self,
-        keys: npt.NDArray[np.uint64],
-        counts: npt.NDArray[np.int64],
+        entries: npt.NDArray[np.uint64],
         starts: npt.NDArray[np.int64],
         *,
         everything: bool = False,
@@ -83,8 +74,7 @@ class _Group:
         resume, partitions = 0, len(self.used)
         while resume < partitions:
             resume = kernels.append_to_group(
-                keys,
-                counts,
+                entries,
                 starts,
                 self.first,
                 resume,
@@ -93,7 +83,6 @@ class _Group:
                 self.used,
                 PARTITION_BITS,
                 self.pending,
-                self.pending_counts,
                 self.held,
             )
             if resume < partitions:
@@ -101,23 +90,19 @@ class _Group:
 
     def finish(self, least: int) -> CountedKeys:
         """Insert what is held back; return the tiles that hold at least `least`, unsorted."""
-        keys, counts = np.empty(0, np.uint64), np.empty(0, np.int64)
+        nothing = np.empty((0, 2), np.uint64), np.zeros((1 << PARTITION_BITS) + 1, np.int64)
         with self.lock:
-            self.append(
-                keys, counts, np.zeros((1 << PARTITION_BITS) + 1, np.int64), everything=True
-            )
+            self.append(*nothing, everything=True)
+            distinct = int(self.used.sum())
+            # Room for all tiles; what is not filled is never mapped to memory.
+            keys, counts = np.empty(distinct, np.uint64), np.empty(distinct, np.int64)
             size, largest = kernels.extract_group(self.slots, least, keys, counts)
-            if size:
-                keys, counts = np.empty(size, np.uint64), np.empty(size, np.int64)
-                kernels.extract_group(self.slots, least, keys, counts)
-            return CountedKeys(keys, counts, int(self.used.sum()), largest)
+            return CountedKeys(keys[:size], counts[:size], distinct, largest)
 
     def _grow(self) -> None:
-        """Enlarge every table of the group: small ones fast, large ones by half, to waste less."""
+        """Double every table of the group; the smallest ones grow faster."""
         partitions, capacity, _ = self.slots.shape
-        larger = capacity + capacity // 2
-        if capacity < LARGE_CAPACITY:
-            larger = capacity * (4 if capacity == FIRST_CAPACITY else 2)
+        larger = capacity * (4 if capacity == FIRST_CAPACITY else 2)
         slots = zeroed((partitions, larger, 2), np.uint64)
         kernels.grow_group(self.slots, slots, PARTITION_BITS)
         self.slots = slots
@@ -134,11 +119,9 @@ class TileTable:
 
     def __init__(self, *, held_keys: int = HELD_KEYS) -> None:
         partitions, per_group = 1 << PARTITION_BITS, 1 << (PARTITION_BITS - GROUP_BITS)
-        pending = zeroed((partitions, held_keys), np.uint64)
-        pending_counts = zeroed((partitions, held_keys), np.int64)
+        pending = zeroed((partitions, held_keys, 2), np.uint64)
         self._groups = [
-            _Group(p, pending[p : p + per_group], pending_counts[p : p + per_group])
-            for p in range(0, partitions, per_group)
+            _Group(p, pending[p : p + per_group]) for p in range(0, partitions, per_group)
         ]
         self._turn = 0
 
@@ -157,25 +140,17 @@ class TileTable:
         counts : ndarray of int64, shape (n,)
             At least 1 each.
         """
-        n = len(keys)
-        sorted_keys, sorted_counts = np.empty(n, np.uint64), np.empty(n, np.int64)
+        entries = np.column_stack([keys, counts.astype(np.uint64)])
+        ordered = np.empty_like(entries)
         starts = np.empty((1 << PARTITION_BITS) + 1, np.int64)
         kernels.partition_keys(
-            keys,
-            counts,
-            n,
-            64 - PARTITION_BITS,
-            starts,
-            np.empty_like(starts),
-            sorted_keys,
-            sorted_counts,
+            entries, len(keys), 64 - PARTITION_BITS, starts, np.empty_like(starts), ordered
         )
-        self._take(sorted_keys, sorted_counts, starts, first_group=0)
+        self._take(ordered, starts, first_group=0)
 
     def _take(
         self,
-        keys: npt.NDArray[np.uint64],
-        counts: npt.NDArray[np.int64],
+        entries: npt.NDArray[np.uint64],
         starts: npt.NDArray[np.int64],
         first_group: int,
     ) -> None:
@@ -184,7 +159,7 @@ class TileTable:
         for g in range(n):
             group = self._groups[(first_group + g) % n]
             with group.lock:
-                group.append(keys, counts, starts)
+                group.append(entries, starts)
 
     def finish(self, least: int = 1, *, threads: int = 1) -> CountedKeys:
         """Return the tiles that hold at least `least` points, sorted by (tile_y, tile_x).
@@ -220,48 +195,31 @@ class Appender:
     def __init__(self, table: TileTable) -> None:
         self._table = table
         self._first_group = 7 * table._turn  # noqa: SLF001 - the two classes are one mechanism
-        self._cache_keys = np.zeros(1 << kernels.CACHE_BITS, np.uint64)
-        self._cache_counts = np.zeros(1 << kernels.CACHE_BITS, np.int64)
-        self._keys = zeroed((LIST_KEYS,), np.uint64)
-        self._counts = zeroed((LIST_KEYS,), np.int64)
-        self._sorted_keys = zeroed((LIST_KEYS,), np.uint64)
-        self._sorted_counts = zeroed((LIST_KEYS,), np.int64)
+        self._cache = np.zeros((1 << kernels.CACHE_BITS, 2), np.uint64)
+        self._entries = zeroed((LIST_KEYS, 2), np.uint64)
+        self._ordered = zeroed((LIST_KEYS, 2), np.uint64)
         self._starts = np.empty((1 << PARTITION_BITS) + 1, np.int64)
         self._place = np.empty_like(self._starts)
         self._n = 0
 
     def append(self, keys: npt.NDArray[np.uint64], n: int) -> None:
         """Count the first `n` of the tile keys, one point each (n at most `LIST_KEYS`)."""
-        if self._n + n > LIST_KEYS:
+        if self._n + n > len(self._entries):
             self._hand_over()
-        self._n += kernels.combine_keys(
-            keys,
-            n,
-            self._cache_keys,
-            self._cache_counts,
-            self._keys[self._n :],
-            self._counts[self._n :],
-        )
+        self._n += kernels.combine_keys(keys, n, self._cache, self._entries[self._n :])
 
     def flush(self) -> None:
         """Hand everything over to the table."""
         self._hand_over()
-        occupied = np.flatnonzero(self._cache_counts)
-        self._table.combine(self._cache_keys[occupied], self._cache_counts[occupied])
-        self._cache_counts[:] = 0
+        occupied = self._cache[self._cache[:, 1] > 0]
+        self._table.combine(occupied[:, 0], occupied[:, 1].astype(np.int64))
+        self._cache[:] = 0
 
     def _hand_over(self) -> None:
         kernels.partition_keys(
-            self._keys,
-            self._counts,
-            self._n,
-            64 - PARTITION_BITS,
-            self._starts,
-            self._place,
-            self._sorted_keys,
-            self._sorted_counts,
+            self._entries, self._n, 64 - PARTITION_BITS, self._starts, self._place, self._ordered
         )
         self._n = 0
         self._table._take(  # noqa: SLF001 - the two classes are one mechanism
-            self._sorted_keys, self._sorted_counts, self._starts, self._first_group
+            self._ordered, self._starts, self._first_group
         )
