@@ -13,6 +13,7 @@ from numba.core.errors import TypingError
 
 from gridcli.runtime import jit
 from gridcli.runtime.jitcache import KernelCache
+from gridcli.runtime.precompile import _kernels, compile_ahead
 
 
 @jit.part
@@ -120,3 +121,18 @@ def test_nothing_breaks_where_no_folder_can_be_written(tmp_path):
     ).stdout
     assert out == "0\n"
     assert not Path(blocker / "below").exists()
+
+
+def test_kernels_are_compiled_ahead_by_another_process(tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr(os, "posix_spawn", lambda *a, **_: started.append(a[1]))
+    monkeypatch.setattr("gridcli.runtime.jitcache._folder", lambda package: tmp_path)
+    for kernel in _kernels(["gridcli.points.kernels"]):
+        monkeypatch.delitem(vars(kernel), "_cache", raising=False)
+    compile_ahead(["gridcli.points.kernels"])
+    (command,) = started
+    environment = {**os.environ, "GRIDCLI_CACHE_DIR": str(tmp_path)}
+    subprocess.run(command, env=environment, check=True)
+    assert all(kernel.is_kept for kernel in _kernels(["gridcli.points.kernels"]))
+    compile_ahead(["gridcli.points.kernels"])
+    assert len(started) == 1

@@ -18,6 +18,7 @@ from gridcli.raster.agglomerate import agglomerate
 from gridcli.raster.contract import Contraction
 from gridcli.raster.hubs import build_hubs
 from gridcli.raster.model import Hubs
+from gridcli.runtime.precompile import compile_ahead
 from gridcli.runtime.threads import usable_cores
 from gridcli.runtime.workers import call
 from gridcli.tiles.table import TileTable
@@ -148,6 +149,7 @@ def find_hubs(
     Interrupted
         A signal arrived.
     """
+    compile_ahead(("gridcli.tiles.kernels", "gridcli.raster.kernels"))
     threads = options.threads or usable_cores()
     seconds: dict[str, float] = {}
     job = Contraction(

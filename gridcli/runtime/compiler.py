@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import types
 from collections.abc import Callable
@@ -88,12 +89,36 @@ def machine_code(
     RuntimeError
         The kernel needs something of numba's runtime: it allocates or raises.
     """
+    collecting = gc.isenabled()
+    gc.disable()  # the compiler makes millions of objects, and little garbage
+    try:
+        name, text = _lower(function, arguments, parts)
+    finally:
+        if collecting:
+            gc.enable()
+    module = llvm.parse_assembly(text)
+    for symbol in module.functions:
+        known = symbol.name.startswith("llvm.") or _LIBRARY_FUNCTIONS.fullmatch(symbol.name)
+        if symbol.is_declaration and not known and _is_called(module, symbol.name):
+            raise RuntimeError(f"kernel {function.__qualname__} calls {symbol.name}")
+    module.get_function(name).name = ENTRY
+    module.verify()
+    code: bytes = target_machine().emit_object(module)
+    return code
+
+
+def _lower(
+    function: Callable[..., Any],
+    arguments: list[tuple[np.dtype[Any], int]],
+    parts: dict[str, Callable[..., Any]],
+) -> tuple[str, str]:
+    """Return the name of the entry and the optimised LLVM module that it stands in."""
     options: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
     scope = dict(function.__globals__)
     scope = {name: _prefetch if value is prefetch else value for name, value in scope.items()}
     for name, part in parts.items():
         scope[name] = numba.njit(**options)(types.FunctionType(part.__code__, scope, name))
-    scope["_kernel"] = numba.njit(**options)(
+    scope["_kernel"] = numba.njit(inline="always", **options)(
         types.FunctionType(function.__code__, scope, function.__name__)
     )
     scope["_array_at"] = _array_at
@@ -112,15 +137,7 @@ def machine_code(
         scope["entry"]
     )
     overload = next(iter(entry.overloads.values()))
-    module = llvm.parse_assembly(next(iter(entry.inspect_llvm().values())))
-    for symbol in module.functions:
-        known = symbol.name.startswith("llvm.") or _LIBRARY_FUNCTIONS.fullmatch(symbol.name)
-        if symbol.is_declaration and not known and _is_called(module, symbol.name):
-            raise RuntimeError(f"kernel {function.__qualname__} calls {symbol.name}")
-    module.get_function(overload.fndesc.llvm_func_name).name = ENTRY
-    module.verify()
-    code: bytes = target_machine().emit_object(module)
-    return code
+    return overload.fndesc.llvm_func_name, next(iter(entry.inspect_llvm().values()))
 
 
 def _is_called(module: Any, name: str) -> bool:

@@ -16,6 +16,7 @@ import ctypes
 import re
 import threading
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -102,18 +103,34 @@ class Kernel:
         """Make the machine code callable: from the cache, or by compiling it."""
         with _lock:
             if self._native is None:
-                cache = KernelCache(self.py_func, self.signature)
-                code = cache.read()
-                if code is None:
-                    code = self._compile()
-                    cache.write(code)
-                self._native = self._link(code)
+                self._native = self._link(self._cache.read() or self._compile())
             return self._native
+
+    @property
+    def can_be_kept(self) -> bool:
+        """Whether there is a folder to keep the machine code in."""
+        return self._cache.path is not None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the machine code has been kept already."""
+        return self._cache.path is not None and self._cache.path.exists()
+
+    def keep(self) -> None:
+        """Compile the kernel for later runs, if it is not kept yet."""
+        if not self.is_kept:
+            self._compile()
+
+    @cached_property
+    def _cache(self) -> KernelCache:
+        return KernelCache(self.py_func, self.signature)
 
     def _compile(self) -> bytes:
         from gridcli.runtime import compiler
 
-        return compiler.machine_code(self.py_func, self._arguments, _part_functions(self.py_func))
+        code = compiler.machine_code(self.py_func, self._arguments, _part_functions(self.py_func))
+        self._cache.write(code)
+        return code
 
     def _link(self, code: bytes) -> Any:
         import llvmlite.binding as llvm

@@ -39,6 +39,11 @@ class KernelCache:
 
     Its name holds a hash of everything that the code depends on: the text of the kernel's
     module, the signature, the processor, and the versions of the compiler.
+
+    Attributes
+    ----------
+    path : Path or None
+        None where no folder can be written.
     """
 
     def __init__(self, function: Callable[..., Any], signature: str) -> None:
@@ -48,14 +53,14 @@ class KernelCache:
         digest.update(f"{function.__qualname__}({signature})".encode())
         folder = _folder(source.parent)
         name = f"{function.__module__}.{function.__qualname__}-{digest.hexdigest()[:20]}.o"
-        self._path = folder / name if folder else None
+        self.path = folder / name if folder else None
 
     def read(self) -> bytes | None:
         """Return the kept machine code; None where there is none, or it is damaged."""
-        if self._path is None:
+        if self.path is None:
             return None
         try:
-            content = self._path.read_bytes()
+            content = self.path.read_bytes()
         except OSError:
             return None
         digest, code = content[:32], content[32:]
@@ -63,14 +68,14 @@ class KernelCache:
 
     def write(self, code: bytes) -> None:
         """Keep the machine code; a cache that cannot be written costs time, never a run."""
-        if self._path is None:
+        if self.path is None:
             return
         with contextlib.suppress(OSError):
-            handle, temporary = tempfile.mkstemp(dir=self._path.parent, suffix=".tmp")
+            handle, temporary = tempfile.mkstemp(dir=self.path.parent, suffix=".tmp")
             try:
                 with os.fdopen(handle, "wb") as file:
                     file.write(hashlib.sha256(code).digest() + code)
-                Path(temporary).replace(self._path)
+                Path(temporary).replace(self.path)
             except OSError:
                 Path(temporary).unlink(missing_ok=True)
 
