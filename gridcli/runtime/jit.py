@@ -23,7 +23,11 @@ import numpy as np
 
 from gridcli.runtime.jitcache import KernelCache
 
-_SCALARS: dict[str, Any] = {"int64": ctypes.c_int64, "float64": ctypes.c_double}
+_SCALARS: dict[str, Any] = {
+    "int64": ctypes.c_int64,
+    "uint64": ctypes.c_uint64,
+    "float64": ctypes.c_double,
+}
 _error_info = ctypes.create_string_buffer(64)
 """Where a native function of numba's puts a pointer to its error; only its status is looked at."""
 _lock = threading.RLock()
@@ -158,7 +162,7 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
     ----------
     signature : str
         Types of the arguments, and of the results if there are any (int64 only):
-        ``"float64[:], uint64[:,:], int64 -> int64, int64"``. Scalars are int64 or float64.
+        ``"float64[:], uint64[:,:], int64 -> int64, int64"``. Scalars are int64, uint64 or float64.
     """
     return lambda function: Kernel(function, signature)
 
@@ -179,7 +183,7 @@ def _argument(text: str) -> tuple[np.dtype[Any], int]:
     """Type and number of dimensions of ``float64[:,:]``; 0 dimensions for a scalar."""
     name, bracket, rest = text.partition("[")
     if not bracket and name not in _SCALARS:
-        raise ValueError(f"a scalar argument must be int64 or float64, not {name}")
+        raise ValueError(f"a scalar argument must be one of {list(_SCALARS)}, not {name}")
     return np.dtype(name), rest.count(":")
 
 

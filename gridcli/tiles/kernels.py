@@ -241,6 +241,30 @@ def extract_group(slots, least, keys, counts):
     return n, np.int64(largest)
 
 
+@kernel("uint64[:], int64[:], uint64, uint64, int64, uint64[:], int64[:] -> int64")
+def select_range(keys, counts, low, high, is_last, out_keys, out_counts):
+    """Copy the tiles with low <= key, and key < high unless the range is the last one.
+
+    Parameters
+    ----------
+    keys, counts : uint64, int64 (n,)
+    low, high : int
+    is_last : bool
+    out_keys, out_counts : uint64, int64 (>= n,)
+
+    Returns
+    -------
+    n_out : int
+    """
+    n = 0
+    for i in range(keys.shape[0]):
+        if keys[i] >= low and (is_last or keys[i] < high):
+            out_keys[n] = keys[i]
+            out_counts[n] = counts[i]
+            n += 1
+    return n
+
+
 SORT_BITS = 11
 SORT_PASSES = 6
 """Digits of 11 bits: the counters of a pass fit the first-level cache."""

@@ -13,8 +13,10 @@ Tables hold integers only, so the result depends on nothing but the multiset of 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +31,8 @@ HELD_KEYS = 4096
 LIST_KEYS = 1 << 19
 """Keys that an appender collects before it sorts them by partition."""
 FIRST_CAPACITY = 256
+SAMPLE_STEP = 64
+"""One tile in so many helps to cut the keys into ranges for threads."""
 
 
 @dataclass(frozen=True)
@@ -169,24 +173,50 @@ class TileTable:
         """
         with ThreadPoolExecutor(threads) as pool:
             parts = list(pool.map(lambda group: group.finish(least), self._groups))
-        keys = np.concatenate([part.keys for part in parts])
-        counts = np.concatenate([part.counts for part in parts])
-        sorted_keys, sorted_counts = _sorted(keys, counts)
+            keys, counts = _merge(parts, threads, pool)
         return CountedKeys(
-            sorted_keys,
-            sorted_counts,
+            keys,
+            counts,
             distinct=sum(part.distinct for part in parts),
             largest=max(part.largest for part in parts),
         )
 
 
-def _sorted(
-    keys: npt.NDArray[np.uint64], counts: npt.NDArray[np.int64]
+def _merge(
+    parts: Sequence[CountedKeys], threads: int, pool: ThreadPoolExecutor
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    other_keys, other_counts = np.empty_like(keys), np.empty_like(counts)
-    starts = np.empty((kernels.SORT_PASSES, 1 << kernels.SORT_BITS), np.int64)
-    swapped = kernels.sort_by_key(keys, counts, other_keys, other_counts, starts)
-    return (other_keys, other_counts) if swapped else (keys, counts)
+    """Sort the tiles of all parts by key: each thread takes a range of keys, about equally many."""
+    sample = np.sort(np.concatenate([part.keys[::SAMPLE_STEP] for part in parts]))
+    cuts = (
+        [int(sample[len(sample) * i // threads]) for i in range(1, threads)] if len(sample) else []
+    )
+    chosen = list(pool.map(partial(_select, parts), [None, *cuts], [*cuts, None]))
+    stops = np.cumsum([len(keys) for keys, _ in chosen])
+    sorted_keys, sorted_counts = np.empty(stops[-1], np.uint64), np.empty(stops[-1], np.int64)
+
+    def sort(i: int) -> None:
+        keys, counts = chosen[i]
+        place = slice(stops[i] - len(keys), stops[i])
+        starts = np.empty((kernels.SORT_PASSES, 1 << kernels.SORT_BITS), np.int64)
+        if not kernels.sort_by_key(keys, counts, sorted_keys[place], sorted_counts[place], starts):
+            sorted_keys[place], sorted_counts[place] = keys, counts
+
+    list(pool.map(sort, range(len(chosen))))
+    return sorted_keys, sorted_counts
+
+
+def _select(
+    parts: Sequence[CountedKeys], low: int | None, high: int | None
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """Return the tiles with low <= key < high, in any order; None stands for no bound."""
+    room = sum(len(part.keys) for part in parts)  # what is not filled is never mapped to memory
+    keys, counts = np.empty(room, np.uint64), np.empty(room, np.int64)
+    n = 0
+    for part in parts:
+        n += kernels.select_range(
+            part.keys, part.counts, low or 0, high or 0, high is None, keys[n:], counts[n:]
+        )
+    return keys[:n], counts[:n]
 
 
 class Appender:
