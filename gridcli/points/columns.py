@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gridcli.errors import UsageError
 from gridcli.points import geometry
+from gridcli.points.names import find, listed, require_unique
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,7 +23,6 @@ _LATITUDE = ("latitude", "lat")
 _LONGITUDE = ("longitude", "long", "lng", "lon")
 _SHORT = (("lat",), ("lon", "lng", "long"))
 _LONG = (("latitude", "lat"), ("longitude", "lon", "lng", "long"))
-_MAX_LISTED = 40
 
 Pair = tuple[str, str]
 """Names of the x (longitude) and y (latitude) columns, as the file spells them."""
@@ -81,42 +81,6 @@ def choose(schema: Any, options: ReadOptions, name: str) -> ColumnChoice:
         if column is not None:
             require_unique(names, column, name)
     return choice
-
-
-def find(names: Sequence[str], wanted: str, name: str) -> str:
-    """Return the column called `wanted`: spelled so, else the only one when case is ignored.
-
-    Raises
-    ------
-    UsageError
-        There is none, or there are several that differ in case.
-    """
-    if wanted in names:
-        return wanted
-    folded = [column for column in names if column.casefold() == wanted.casefold()]
-    if not folded:
-        raise UsageError(f"{name}: no column {wanted!r}. Its columns: {listed(names)}.")
-    if len(set(folded)) > 1:
-        raise UsageError(
-            f"{name}: {wanted!r} may be any of {listed(folded)}; spell it as the file does."
-        )
-    return folded[0]
-
-
-def require_unique(names: Sequence[str], column: str, name: str) -> None:
-    """Raise UsageError where several columns are called `column`."""
-    if list(names).count(column) > 1:
-        raise UsageError(
-            f"{name}: {list(names).count(column)} columns are called {column!r}, so it is not "
-            "clear which to read. Rename one, or name other columns."
-        )
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return column names for a message, cut short where there are very many."""
-    shown = ", ".join(str(name) for name in names[:_MAX_LISTED])
-    left = len(names) - _MAX_LISTED
-    return f"{shown} and {left} more" if left > 0 else shown or "none"
 
 
 def _option_names(options: ReadOptions) -> Pair:

@@ -9,11 +9,11 @@ import pyarrow as pa
 
 from gridcli.errors import UsageError
 from gridcli.points.arrow import with_partitions
-from gridcli.points.columns import listed, require_unique
 from gridcli.points.csvblocks import BLOCK_BYTES, BlockReader, ByteSource
 from gridcli.points.csvcells import CellReader
 from gridcli.points.csvheader import read_header
 from gridcli.points.csvrecords import count_lines
+from gridcli.points.names import listed, require_unique
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,9 +21,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gridcli.errors import UsageError
-from gridcli.points.columns import find, require_unique
 from gridcli.points.filterinstants import NANOSECONDS, parse_instant
 from gridcli.points.filtersyntax import Condition, Value, parse_condition
+from gridcli.points.names import find, require_unique
 from gridcli.points.numbers import exact_value, parse_numbers
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
 from gridcli.errors import UsageError
-from gridcli.points import columns, geometry
+from gridcli.points import columns, geometry, names
 from gridcli.points.coordinates import require_numeric
 from gridcli.points.plan import ColumnPlan, Input, InputFile, ReadOptions
 from gridcli.points.sources import expand
@@ -134,7 +134,7 @@ class PointReader:
         except UsageError as error:
             raise UsageError(
                 f"Mixed schemas: {error} The first input, {first}, has the columns "
-                f"{columns.listed(self.schema_of_first.names)}."
+                f"{names.listed(self.schema_of_first.names)}."
             ) from error
         if choice != self.first_choice:
             self.notes.append(f"{name}: {choice.text}, unlike {first}")
@@ -150,9 +150,9 @@ class PointReader:
         extra: Sequence[str] = options.extra_columns
         if options.extra_columns == ALL_COLUMNS:
             extra = schema.names
-        extra = [columns.find(schema.names, column, name) for column in extra]
+        extra = [names.find(schema.names, column, name) for column in extra]
         for column in extra:
-            columns.require_unique(schema.names, column, name)
+            names.require_unique(schema.names, column, name)
         return ColumnPlan(
             x=choice.x,
             y=choice.y,

@@ -17,7 +17,6 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from gridcli.runtime.jit import prefetch
 from gridcli.runtime.jitcache import ENTRY, target_machine
 
 _LIBRARY_FUNCTIONS = re.compile(
@@ -78,11 +77,23 @@ def machine_code(
     function: Callable[..., Any],
     arguments: list[tuple[np.dtype[Any], int]],
     parts: dict[str, Callable[..., Any]],
+    prefetch: Callable[..., Any],
 ) -> bytes:
     """Return the object code of a kernel whose only symbol of interest is `ENTRY`.
 
     numba passes an array as seven and more values, some of them pointers into its runtime. The
     compiled entry takes a pointer and the lengths instead, and makes the array from them.
+
+    Parameters
+    ----------
+    function : function
+        The kernel.
+    arguments : list of (dtype, int)
+        Type and number of dimensions of each argument; 0 dimensions for a scalar.
+    parts : dict of str to function
+        Functions that the kernel calls, by the names it calls them.
+    prefetch : function
+        Stands for the processor's prefetch instruction, wherever the kernel names it.
 
     Raises
     ------
@@ -92,7 +103,7 @@ def machine_code(
     collecting = gc.isenabled()
     gc.disable()  # the compiler makes millions of objects, and little garbage
     try:
-        name, text = _lower(function, arguments, parts)
+        name, text = _lower(function, arguments, parts, prefetch)
     finally:
         if collecting:
             gc.enable()
@@ -111,6 +122,7 @@ def _lower(
     function: Callable[..., Any],
     arguments: list[tuple[np.dtype[Any], int]],
     parts: dict[str, Callable[..., Any]],
+    prefetch: Callable[..., Any],
 ) -> tuple[str, str]:
     """Return the name of the entry and the optimised LLVM module that it stands in."""
     options: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}

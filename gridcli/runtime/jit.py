@@ -132,7 +132,8 @@ class Kernel:
     def _compile(self) -> bytes:
         from gridcli.runtime import compiler
 
-        code = compiler.machine_code(self.py_func, self._arguments, _part_functions(self.py_func))
+        parts = _part_functions(self.py_func)
+        code = compiler.machine_code(self.py_func, self._arguments, parts, prefetch)
         self._cache.write(code)
         return code
 
