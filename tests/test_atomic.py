@@ -138,6 +138,21 @@ def test_a_target_that_appears_meanwhile_is_kept() -> None:
     assert Path("a").read_text() == "another's"
 
 
+def test_a_target_that_appears_meanwhile_is_replaced_where_that_was_asked_for() -> None:
+    with OutputSet(["a"], overwrite=True) as outputs:
+        write(outputs, a=b"new")
+        Path("a").write_text("another's")
+        outputs.commit()
+    assert Path("a").read_text() == "new"
+
+
+def test_some_outputs_can_be_published_alone() -> None:
+    with OutputSet(["a", "b"]) as outputs:
+        write(outputs, a=b"new", b=b"bad rows")
+        outputs.commit(only=["b"])
+    assert names() == ["b"]
+
+
 @pytest.mark.parametrize("name", ["folder", "folder/", "missing/"])
 def test_a_folder_is_no_target(name: str) -> None:
     Path("folder").mkdir()

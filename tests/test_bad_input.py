@@ -139,7 +139,8 @@ def test_a_broken_input_is_refused(case, gridcli, tmp_path) -> None:
     assert outcome.code == code, outcome.err
     assert phrase in outcome.err
     outcome.assert_one_paragraph()
-    assert list(outputs.iterdir()) == []
+    left = {each.name for each in outputs.iterdir()}
+    assert left == ({"rejects.csv"} if code == 4 else set())
 
 
 ROWS = "57.70005,11.90005\n" * 5
@@ -231,3 +232,38 @@ def test_inspect_refuses_what_raster_refuses(gridcli, tmp_path) -> None:
         assert outcome.code == code, case
         assert phrase in outcome.err
         outcome.assert_one_paragraph()
+
+
+def test_rejects_outlive_a_run_that_fails_for_them(gridcli, tmp_path) -> None:
+    path = text("lat,lon\n" + "50,10\n" * 6 + "x,1\n,1\n0,0\n")(tmp_path)
+    target, rejects = tmp_path / "hubs.csv", tmp_path / "bad.csv"
+    outcome = gridcli("raster", path, "-o", target, "--max-bad", "1", "--rejects", rejects)
+    assert outcome.code == 4
+    assert "2 of 9 rows are bad (1 null, 1 not_a_number)" in outcome.err
+    outcome.assert_one_paragraph()
+    assert not target.exists()
+    reasons = [line.split(",")[3] for line in rejects.read_text().splitlines()[1:]]
+    assert reasons == ["not_a_number", "null", "null_island"]
+
+
+def test_many_bad_rows_are_worth_a_warning(gridcli, tmp_path) -> None:
+    path = text("lat,lon\n" + "50,10\n" * 6 + "99,1\n" * 3)(tmp_path)
+    outcome = gridcli("raster", path, "-o", tmp_path / "hubs.csv", "-q")
+    assert outcome.code == 0
+    assert "3 of 9 rows are bad and were left out, most of them as out_of_range" in outcome.err
+
+
+def test_json_and_geojson_are_told_from_csv(gridcli, tmp_path) -> None:
+    path = text('{"type":"FeatureCollection","features":[]}\n')(tmp_path)
+    outcome = gridcli("raster", path, "-o", tmp_path / "hubs.csv")
+    assert outcome.code == 3
+    assert "holds JSON" in outcome.err
+
+
+def test_json_progress_leaves_standard_error_to_json(gridcli, tmp_path) -> None:
+    path = text(GOOD)(tmp_path)
+    outcome = gridcli(
+        "raster", path, "-o", tmp_path / "hubs.csv", "--mu", "1", "--progress", "json"
+    )
+    assert outcome.code == 0
+    assert {json.loads(line)["stage"] for line in outcome.err.splitlines()} >= {"contract", "write"}

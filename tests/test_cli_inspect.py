@@ -89,8 +89,8 @@ def test_the_span_of_time_is_found_across_inputs(gridcli, tmp_path) -> None:
     found = json.loads(gridcli("inspect", tmp_path, "--json").out)
     assert found["time"] == {
         "column": "when",
-        "first": "2023-12-31 00:00:00",
-        "last": "2024-03-01 00:00:00",
+        "first": "2023-12-31T00:00:00",
+        "last": "2024-03-01T00:00:00",
     }
     pq.write_table(pa.table({"lat": [1.0], "lon": [2.0]}), tmp_path / "9.parquet")
     without = json.loads(gridcli("inspect", tmp_path, "--json").out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from fractions import Fraction
 
 import numpy as np
 import pyarrow as pa
@@ -185,8 +186,15 @@ def test_max_bad_counts_the_first_four_reasons(tmp_path):
     path.write_text("lat,lon\n" + "50,10\n" * 96 + "0,0\n0,0\n,\n99,10\n")
     grid = Grid.degrees(2)
     assert run([path], grid, max_bad=MaxBad(rows=2)).counts.bad == 2
-    assert run([path], grid, max_bad=MaxBad(share=0.02)).counts.read == 100
+    assert run([path], grid, max_bad=MaxBad(share=Fraction(2, 100))).counts.read == 100
     with pytest.raises(DataError, match=r"2 of 100 rows are bad .*1 null, 1 out_of_range"):
         run([path], grid, max_bad=MaxBad(rows=1))
     with pytest.raises(DataError, match=r"--max-bad 1\.5 %"):
-        run([path], grid, max_bad=MaxBad(share=0.015))
+        run([path], grid, max_bad=MaxBad(share=Fraction(15, 1000)))
+
+
+def test_a_bad_row_beside_valid_ones_outside_the_box_is_no_failure(tmp_path):
+    path = tmp_path / "points.csv"
+    path.write_text("lat,lon\n50,10\n51,10\nx,1\n")
+    found = run([path], Grid.degrees(2), bbox=(0.0, 0.0, 1.0, 1.0))
+    assert (found.counts.used, found.counts.outside, found.counts.bad) == (0, 2, 1)

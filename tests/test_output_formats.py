@@ -277,3 +277,9 @@ def test_an_encoding_error_ends_the_writing(threads: int) -> None:
 
     with pytest.raises(InterruptedError):
         write_layer(replace(layer, batches=batches), io.BytesIO(), "csv", threads=threads)
+
+
+def test_readers_of_the_schema_see_the_footers_keys() -> None:
+    schema = pq.read_schema(io.BytesIO(written(layer_of(polygons()), "parquet")))
+    assert json.loads(schema.metadata[b"gridcli"]) == RECORD
+    assert json.loads(schema.metadata[b"geo"])["version"] == "1.1.0"

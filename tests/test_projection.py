@@ -160,6 +160,30 @@ def test_bbox_keeps_what_lies_inside_whichever_way_longitude_is_written(pairs, c
             assert kept == (free if is_inside(x, y) else "filtered")
 
 
+@pytest.mark.parametrize("unit", [None, Fraction(1, 10)])
+def test_the_edge_of_a_crossing_box_is_inside(unit):
+    values = [-0.1, 170.0, 0.0, 169.9] if unit is None else [-1, 1700, 0, 1699]
+    dtype = np.float64 if unit is None else np.int64
+    found = project(
+        *(Grid.degrees(1), values, [1.0 if unit is None else 10] * 4, unit, dtype),
+        bbox=(170.0, -10.0, -0.1, 10.0),
+    )
+    assert [tile == "filtered" for tile in found] == [False, False, True, True]
+
+
+def test_a_box_across_0_where_longitudes_run_to_360():
+    found = project(Grid.degrees(1), [-5.0, 355.0, 5.0, 20.0], [1.0] * 4, bbox=(350, 0, 10, 2))
+    assert [tile == "filtered" for tile in found] == [False, False, False, True]
+
+
+def test_a_planar_point_outside_the_box_needs_no_index():
+    for unit, dtype in ((None, np.float64), (Fraction(1), np.int64)):
+        found = Projector(Grid.planar_prec(3), Selection(bbox=(0, 0, 10, 10))).project(
+            np.array([5, 10**12], dtype), np.array([5, 5], dtype), unit
+        )
+        assert found.reasons.tolist() == [Reason.FILTERED]
+
+
 def test_bbox_holds_for_scaled_integers_too():
     unit, grid = Fraction(1, 10**7), Grid.degrees(4)
     lon, lat = [-30 * 10**7, 10**8, 3500000000, 175 * 10**7], [10**8] * 4

@@ -281,3 +281,18 @@ def test_spool_without_a_directory(folder: Path):
     (source,) = expand([STDIN], OPTIONS, streams)
     with pytest.raises(UsageError, match="--temp-dir"):
         Spool(source, streams.take(STDIN), folder / "missing")
+
+
+def test_a_glob_skips_hidden_names_unless_it_spells_them(tmp_path) -> None:
+    for name in ("a.csv", "_truth/t.csv", "b/.hidden/c.csv", "b/d.csv"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("lat,lon\n1,2\n")
+
+    def found(pattern: str) -> list[str]:
+        inputs = expand([str(tmp_path / pattern)], ReadOptions())
+        return [str(each.path.relative_to(tmp_path)) for each in inputs]
+
+    assert found("**/*.csv") == ["a.csv", "b/d.csv"]
+    assert found("*") == ["a.csv", "b/d.csv"]
+    assert found("_tr*/*.csv") == ["_truth/t.csv"]

@@ -103,3 +103,18 @@ def test_keys_sort_as_tiles_do():
     np.testing.assert_array_equal(order, np.lexsort((x, y)))
     back = tile_keys.unpack(tile_keys.pack(x, y))
     np.testing.assert_array_equal(back, (x, y))
+
+
+@pytest.mark.parametrize("turn", [1, 2, 5])
+def test_a_table_that_fills_while_keys_are_inserted_directly(turn):
+    # Many more keys a partition than are held back, and a first group that is not group 0.
+    rng = np.random.default_rng(turn)
+    keys = rng.integers(0, 2**64, 400_000, dtype=np.uint64)
+    table = TileTable(held_keys=16)
+    for _ in range(turn - 1):
+        table.appender()
+    append(table, keys, 1 << 16)
+    found = table.finish()
+    expected_keys, expected_counts = np.unique(keys, return_counts=True)
+    np.testing.assert_array_equal(found.keys, expected_keys)
+    np.testing.assert_array_equal(found.counts, expected_counts)

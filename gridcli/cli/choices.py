@@ -149,7 +149,7 @@ class BadRowChoice:
             return None
         if isinstance(self.max_bad, int):
             return MaxBad(rows=self.max_bad)
-        return MaxBad(share=float(self.max_bad))
+        return MaxBad(share=self.max_bad)
 
 
 @dataclass(frozen=True)
@@ -194,6 +194,11 @@ class ScreenChoice:
     progress: str | None
     progress_interval: float
     quiet: bool
+
+    @property
+    def is_talkative(self) -> bool:
+        """Whether messages for people are wanted: not where standard error carries JSON lines."""
+        return not self.quiet and self.progress != "json"
 
     def make_progress(self) -> Progress:
         """Return the progress display: a bar on a terminal, else lines, unless told."""

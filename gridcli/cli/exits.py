@@ -88,7 +88,8 @@ def explain(error: BaseException) -> tuple[int, str]:
         case click.exceptions.NoArgsIsHelpError():
             return WRONG_USAGE, error.format_message()
         case click.UsageError():
-            return WRONG_USAGE, _error(f"{error.format_message()} {_where_help_is(error)}")
+            message = " ".join(error.format_message().split())
+            return WRONG_USAGE, _error(f"{message} {_where_help_is(error)}")
         case click.ClickException():
             return WRONG_USAGE, _error(error.format_message())
         case GridcliError():

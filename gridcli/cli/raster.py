@@ -22,7 +22,13 @@ from gridcli.cli.options import (
     threads_option,
 )
 from gridcli.cli.screen import say, warn
-from gridcli.cli.summary import json_bytes, print_summary, summary_record, why_no_hub
+from gridcli.cli.summary import (
+    json_bytes,
+    many_bad_rows,
+    print_summary,
+    summary_record,
+    why_no_hub,
+)
 from gridcli.errors import DataError
 from gridcli.runtime.threads import usable_cores
 
@@ -89,7 +95,12 @@ def raster(
     from gridcli.output.targets import check_targets
     from gridcli.points.reader import PointReader
     from gridcli.points.rejects import RejectsWriter
-    from gridcli.raster.run import NoValidRowError, RasterOptions, find_hubs
+    from gridcli.raster.run import (
+        NoValidRowError,
+        RasterOptions,
+        TooManyBadRowsError,
+        find_hubs,
+    )
 
     check_targets(names, overwrite=target.overwrite)
     options = RasterOptions(
@@ -105,7 +116,7 @@ def raster(
         PointReader(source.inputs, read_options) as reader,
         OutputSet(names, overwrite=target.overwrite, inputs=_paths(reader)) as outputs,
     ):
-        if not screen.quiet:
+        if screen.is_talkative:
             say(f"{reader.choice}.")
         rejects = None
         if bad_rows.rejects is not None:
@@ -115,7 +126,15 @@ def raster(
                 reader, grid, options, progress=progress, stop=context.obj, rejects=rejects
             )
         except NoValidRowError as error:
+            _keep_rejects(bad_rows, outputs, context)
             raise _with_correction(error, context, read_options, reader) from None
+        except TooManyBadRowsError as error:
+            _keep_rejects(bad_rows, outputs, context)
+            listed = "lists" if bad_rows.rejects else "FILE would list"
+            where = f" {bad_rows.rejects}" if bad_rows.rejects else ""
+            raise DataError(
+                f"{error} No hubs were written. --rejects{where} {listed} the bad rows."
+            ) from None
         progress.start(None, "write")
         before = time.perf_counter()
         files = _write_layers(result, options, target, formats, outputs)
@@ -127,11 +146,17 @@ def raster(
             outputs[summary].write(json_bytes(record))
         outputs.commit(context.obj.held)
     _say_notes(reader.notes)
-    reason = why_no_hub(result, options)
-    if reason is not None:
-        warn(reason)
-    if not screen.quiet:
+    for reason in (why_no_hub(result, options), many_bad_rows(result)):
+        if reason is not None:
+            warn(reason)
+    if screen.is_talkative:
         print_summary(record)
+
+
+def _keep_rejects(bad_rows: BadRowChoice, outputs: OutputSet, context: click.Context) -> None:
+    """Publish the rejects of a run that fails for them: they are what its user needs now."""
+    if bad_rows.rejects is not None:
+        outputs.commit(context.obj.held, only=[bad_rows.rejects])
 
 
 def _paths(reader: PointReader) -> Iterator[Path]:
@@ -150,7 +175,7 @@ def _with_correction(
         advice = "gridcli inspect shows what the inputs hold."
     else:
         command = corrected_command(context.find_root().meta[ARGUMENTS], suggestion)
-        advice = f"With other options they would be valid; try ({command})."
+        advice = f"With other options they would be valid; try: {command}"
     return DataError(f"{error} {advice}")
 
 

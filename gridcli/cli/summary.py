@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from gridcli.raster.run import RasterOptions, RasterResult
 
 TEXT_WIDTH = 100
+MANY_BAD = 0.1
+"""Share of bad rows that is worth a warning."""
 
 
 def summary_record(
@@ -162,4 +164,19 @@ def why_no_hub(result: RasterResult, options: RasterOptions) -> str | None:
         f"no hub was found: {len(result.hubs.tiles):,} tiles hold at least {options.tau:,} points, "
         f"but no {options.mu:,} of them adjoin. Try a smaller --mu, a larger --delta, or a coarser "
         "--prec (larger tiles)."
+    )
+
+
+def many_bad_rows(result: RasterResult) -> str | None:
+    """Return a warning where so many rows are bad that the run is hardly what was meant."""
+    from gridcli.points.batch import BAD_REASONS
+
+    counts = result.counts
+    if counts.bad <= MANY_BAD * counts.read:
+        return None
+    worst = max(BAD_REASONS, key=lambda reason: counts.reasons[reason])
+    return (
+        f"{counts.bad:,} of {counts.read:,} rows are bad and were left out, most of them as "
+        f"{worst.label}. --rejects FILE lists them; --max-bad makes so many an error. Are the "
+        "coordinate columns the right ones, and the right way round?"
     )

@@ -32,6 +32,9 @@ class Lines(click.ParamType[str]):
         return [line.strip() for line in rv.splitlines() if line.strip()]
 
 
+TOO_MANY = 2**63
+
+
 class Count(click.ParamType[int]):
     """A number of things: 250000, 50M, 100k, 1.5G."""
 
@@ -47,6 +50,8 @@ class Count(click.ParamType[int]):
         number = Decimal(match[1]) * _MULTIPLIERS[match[2]]
         if number != number.to_integral_value():
             self.fail(f"{value!r} is not a whole number.", param, ctx)
+        if number >= TOO_MANY:
+            self.fail(f"{value!r} is too large: counts are below 2^63.", param, ctx)
         return int(number)
 
 

@@ -92,7 +92,7 @@ class Grid:
         """Return the planar grid with square tiles of side `tile_size` coordinate units."""
         value = _decimal(tile_size, "--tile-size")
         size = float(value)
-        if not (math.isfinite(size) and size > 0):
+        if not (math.isfinite(size) and size > 0 and math.isfinite(1 / size)):
             raise UsageError(f"--tile-size {value} must be a positive number.")
         return cls(planar=True, rule=MULTIPLY, scale=size, name=f"t{_plain(value)}")
 

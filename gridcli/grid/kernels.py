@@ -55,6 +55,19 @@ def _wrap(x):
 
 
 @part
+def _is_between(x, wrapped, west, east, turn):
+    """Whether a longitude lies in a range, whichever way both are written; west > east wraps."""
+    if west > east:
+        return wrapped >= west or wrapped <= east
+    return (
+        west <= wrapped <= east
+        or west <= x <= east
+        or west - turn <= wrapped <= east - turn
+        or west + turn <= wrapped <= east + turn
+    )
+
+
+@part
 def _reason(x, y, planar, island, west, south, east, north):
     """Why a point is not used; 0 where it is. A longitude is compared with the box both ways."""
     if not (np.isfinite(x) and np.isfinite(y)):
@@ -66,11 +79,7 @@ def _reason(x, y, planar, island, west, south, east, north):
             return OUT_OF_RANGE
         if abs(wrapped) <= island and abs(y) <= island:
             return NULL_ISLAND
-    if south <= y <= north and (
-        west <= wrapped <= east
-        or west - turn <= wrapped <= east - turn
-        or west + turn <= wrapped <= east + turn
-    ):
+    if south <= y <= north and _is_between(x, wrapped, west, east, turn):
         return 0
     return FILTERED
 
@@ -91,7 +100,7 @@ def project_floats(x, y, rule, scale, planar, shape, bbox, island, flags, keys, 
     shape : float64 (4,)
         Columns around the earth, first column, last column, last row; ignored where planar.
     bbox : float64 (4,)
-        West, south, east, north with west <= east; infinities where there is none.
+        West, south, east, north; infinities where there is none. West > east crosses 180.
     island : float
         Half the side of the null island in degrees; negative: none.
     flags : uint8 (BLOCK,)
@@ -121,6 +130,8 @@ def project_floats(x, y, rule, scale, planar, shape, bbox, island, flags, keys, 
         # precision) or compared with a box.
         unwrapped = rule == REAL or east < np.inf
         x_low, x_high = max(west, -180.0), min(east, 179.0 if unwrapped else 359.0)
+        if west > east:
+            x_low = np.inf
         y_low, y_high = max(south, -90.0), min(north, 90.0)
         k_low, k_high = first_column, last_column
     wrap_from = np.inf if planar else last_column + 1.0
@@ -193,18 +204,18 @@ def project_floats(x, y, rule, scale, planar, shape, bbox, island, flags, keys, 
 @part
 def _integer_reason(x, y, planar, valid, bbox, turn, island):
     """Why a scaled point is not used; 0 where it is."""
-    if not (valid[0] <= x <= valid[1] and valid[2] <= y <= valid[3]):
-        return OUTSIDE_INT32 if planar else OUT_OF_RANGE
+    is_valid = valid[0] <= x <= valid[1] and valid[2] <= y <= valid[3]
+    if not planar and not is_valid:
+        return OUT_OF_RANGE
     wrapped = x - turn if not planar and x >= turn // 2 else x
     if not planar and abs(wrapped) <= island and abs(y) <= island:
         return NULL_ISLAND
-    if bbox[1] <= y <= bbox[3] and (
-        bbox[0] <= wrapped <= bbox[2]
-        or bbox[0] <= wrapped + turn <= bbox[2]
-        or bbox[0] <= wrapped - turn <= bbox[2]
-    ):
-        return 0
-    return FILTERED
+    is_inside = _is_between(x, wrapped, bbox[0], bbox[2], 0)
+    if not planar:
+        is_inside |= bbox[0] <= wrapped + turn <= bbox[2] or bbox[0] <= wrapped - turn <= bbox[2]
+    if not (is_inside and bbox[1] <= y <= bbox[3]):
+        return FILTERED
+    return 0 if is_valid else OUTSIDE_INT32
 
 
 @kernel(

@@ -65,7 +65,9 @@ class Projector:
         self._grid = grid
         self._island = None if grid.planar or selection.keep_null_island else NULL_ISLAND_DEGREES
         west, south, east, north = selection.bbox or (-math.inf, -math.inf, math.inf, math.inf)
-        self._bbox = (west, south, east + 360 if west > east else east, north)
+        if west > east:  # across 180 degrees, or across 0 where longitudes run from 0 to 360
+            west, east = (edge - 360 if edge > 180 else edge for edge in (west, east))
+        self._bbox = (west, south, east, north)
         self._shape = (
             (0, 0, 0, 0)
             if grid.planar
@@ -168,7 +170,10 @@ class _IntegerSteps:
             [_clip(math.ceil(v) if i % 2 == 0 else math.floor(v)) for i, v in enumerate(valid)],
             np.int64,
         )
-        self.bbox = np.array([_box_step(v, unit, up=i < 2) for i, v in enumerate(bbox)], np.int64)
+        steps = [_box_step(v, unit, up=i < 2) for i, v in enumerate(bbox)]
+        if bbox[0] <= bbox[2] and steps[0] > steps[2]:  # narrower than a step: nothing is inside
+            steps[0] = steps[2] = int(INT64.max)
+        self.bbox = np.array(steps, np.int64)
 
 
 def _clip(value: int) -> int:

@@ -55,6 +55,7 @@ class OutputSet:
     def __init__(
         self, names: Sequence[str], *, overwrite: bool = False, inputs: Iterable[Path] = ()
     ) -> None:
+        self._overwrite = overwrite
         self._targets = {
             target.name: target
             for target in check_targets(names, overwrite=overwrite, inputs=inputs)
@@ -90,25 +91,32 @@ class OutputSet:
             self._direct[name] = open_directly(self._targets[name])
         return self._direct[name]
 
-    def commit(self, hold: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
+    def commit(
+        self,
+        hold: Callable[[], AbstractContextManager[None]] = nullcontext,
+        only: Sequence[str] | None = None,
+    ) -> None:
         """Put all files in their places, the primary output last.
 
         Parameters
         ----------
         hold : callable
             Returns a context in which no signal interrupts, entered for the renames alone.
+        only : sequence of str, optional
+            Publish these outputs and leave the others out.
 
         Raises
         ------
         OutputError
-            A file could not be completed, or a target has appeared during the run; in both cases
-            no target has been touched.
+            A file could not be completed, or a target has appeared during the run and may not be
+            overwritten; in both cases no target has been touched.
         """
-        primary_last = list(reversed(self._staged.values()))
+        chosen = self._staged if only is None else self._staged.keys() & set(only)
+        primary_last = [self._staged[name] for name in reversed(self._staged) if name in chosen]
         for staged in primary_last:
             staged.file.sync()
         with hold():
-            for staged in primary_last:
+            for staged in primary_last if not self._overwrite else ():
                 refuse_newcomer(staged)
             for staged in primary_last:
                 staged.publish()

@@ -38,7 +38,10 @@ def write_geoparquet(layer: Layer, sink: Sink) -> None:
         arrays = [pa.array(edge) for edge in boxes]
         return [encode_wkb(batch.geometry), pa.StructArray.from_arrays(arrays, type=BBOX_TYPE)]
 
-    with pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=text_columns) as writer:
+    # Without a stored Arrow schema, which would hide the footer's keys from readers of schemas.
+    with pq.ParquetWriter(
+        sink, schema, compression="zstd", use_dictionary=text_columns, store_schema=False
+    ) as writer:
         for rows in row_groups(layer, schema, geometry_columns):
             writer.write_batch(rows, row_group_size=ROW_GROUP_ROWS)
         writer.add_key_value_metadata(

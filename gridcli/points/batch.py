@@ -119,16 +119,26 @@ class Chunk(Protocol):
 
 @dataclass
 class RowCounts:
-    """How many rows were read, and what became of them: read = used + all reasons."""
+    """How many rows were read, and what became of them: read = used + all reasons.
+
+    Attributes
+    ----------
+    read, used : int
+    outside : int
+        Valid points outside --bbox; also counted as FILTERED.
+    reasons : dict of Reason to int
+    """
 
     read: int = 0
     used: int = 0
+    outside: int = 0
     reasons: dict[Reason, int] = field(default_factory=lambda: dict.fromkeys(Reason, 0))
 
     def add(self, other: RowCounts) -> None:
         """Add the counts of another part of the data."""
         self.read += other.read
         self.used += other.used
+        self.outside += other.outside
         for reason, count in other.reasons.items():
             self.reasons[reason] += count
 

@@ -109,9 +109,10 @@ def _detected(schema: Any, names: list[str], options: ReadOptions, name: str) ->
             return ColumnChoice(*found, planar=options.planar)
     x_option, y_option = _option_names(options)
     kind = "x and y" if options.planar else "latitude and longitude"
+    planar = "" if options.planar else ", or those of a plane with --planar, --x and --y"
     raise UsageError(
         f"{name}: no columns found that hold {kind}. Its columns: {listed(names)}. Name them "
-        f"with {y_option} and {x_option}."
+        f"with {y_option} and {x_option}{planar}."
     )
 
 

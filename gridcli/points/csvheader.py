@@ -105,6 +105,11 @@ def _check_text(source: Input, head: bytes) -> None:
                 f"{source.name}: is read as CSV, but begins like {kind}. Give it the suffix of "
                 "what it holds, or use --input-format."
             )
+    if head.lstrip().startswith((b'{"', b"[", b"\x1e{")):
+        raise InputError(
+            f"{source.name}: is read as CSV, but holds JSON, which is not read. Convert it to CSV, "
+            "Parquet or Arrow."
+        )
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise InputError(
             f"{source.name}: is encoded in UTF-16, and only UTF-8 is read. Convert it, e.g. with "

@@ -158,5 +158,5 @@ class RejectsWriter:
     def _write(self, rows: Sequence[Sequence[object]]) -> None:
         text = io.StringIO(newline="")
         csv.writer(text, lineterminator="\n").writerows(rows)
-        # A file's name may hold bytes that are no UTF-8, which Python keeps as surrogates.
-        self._write_bytes(text.getvalue().encode("utf-8", "surrogateescape"))
+        # A file's name may hold bytes that are no UTF-8; the rejects stay readable all the same.
+        self._write_bytes(text.getvalue().encode("utf-8", "backslashreplace"))

@@ -148,10 +148,21 @@ def _resolve(argument: str) -> Iterator[_Found]:
         raise InputError(f"{argument}: the pattern matches no file.")
     fixed = _parts_before_wildcard(argument)
     for match in matches:
+        if not _asks_for_hidden(argument) and any(map(_is_hidden, Path(match).parts[fixed:])):
+            continue
         if Path(match).is_dir():
             yield from _walk(match, fixed)
         else:
             yield _Found(match, _partitions(Path(match).parts[fixed:-1]))
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(("_", "."))
+
+
+def _asks_for_hidden(pattern: str) -> bool:
+    """Whether a pattern names files or folders that begin with _ or . itself."""
+    return any(map(_is_hidden, Path(pattern).parts[_parts_before_wildcard(pattern) :]))
 
 
 def _parts_before_wildcard(pattern: str) -> int:
@@ -175,10 +186,10 @@ def _walk(folder: str, depth: int) -> Iterator[_Found]:
             folders.clear()
             continue
         entered.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith(("_", ".")))
+        folders[:] = sorted(name for name in folders if not _is_hidden(name))
         partitions = _partitions(Path(root).parts[depth:])
         for name in sorted(files):
-            if not name.startswith(("_", ".")):
+            if not _is_hidden(name):
                 yield _Found(str(Path(root) / name), partitions, in_folder=True)
 
 

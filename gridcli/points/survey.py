@@ -159,5 +159,7 @@ def _shown_time(scalar: Any) -> str | None:
     if value is None:
         return None
     if pa.types.is_temporal(scalar.type):
-        return str(value)
-    return value if isinstance(value, str) and _ISO_TIME.fullmatch(value) else None
+        value = str(value)
+    if not isinstance(value, str) or not _ISO_TIME.fullmatch(value):
+        return None
+    return value.replace(" ", "T", 1).replace("Z", "+00:00")

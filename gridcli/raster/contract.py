@@ -42,7 +42,7 @@ class Contraction:
     counts : RowCounts
         Complete once `run` has returned.
     sample : PointBatch or None
-        The first rows that were read, for a diagnosis when none was valid.
+        Some of the rows, for a diagnosis when none was valid.
     """
 
     def __init__(
@@ -147,6 +147,7 @@ class _ContractionWorker:
                 position = projected.rejected + start
                 rejected.append(position if rows is None else rows[position])
                 reasons.append(projected.reasons.copy())
+                self._counts.outside += int(np.sum(projected.reasons == Reason.FILTERED))
         self._counts.read += len(batch) + len(batch.ragged)
         self._tally[Reason.RAGGED] += len(batch.ragged)
         if rejected:

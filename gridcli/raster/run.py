@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from gridcli.errors import DataError
 from gridcli.grid import keys
 from gridcli.grid.grid import Grid
 from gridcli.grid.project import Selection
-from gridcli.points.batch import PointBatch, Reason, RowCounts
+from gridcli.points.batch import BAD_REASONS, PointBatch, Reason, RowCounts
 from gridcli.raster.agglomerate import agglomerate
 from gridcli.raster.contract import Contraction
 from gridcli.raster.hubs import build_hubs
@@ -36,7 +37,7 @@ class MaxBad:
     """How many bad rows are accepted: a number of rows, or a share of those read."""
 
     rows: int | None = None
-    share: float | None = None
+    share: Fraction | None = None
 
     def allows(self, counts: RowCounts) -> bool:
         """Whether the bad rows (not the null island) stay within the limit."""
@@ -45,7 +46,7 @@ class MaxBad:
         return self.share is None or counts.bad <= self.share * counts.read
 
     def __str__(self) -> str:
-        return str(self.rows) if self.rows is not None else f"{100 * (self.share or 0):g} %"
+        return str(self.rows) if self.rows is not None else f"{float(100 * (self.share or 0)):g} %"
 
 
 @dataclass(frozen=True)
@@ -79,13 +80,17 @@ class RasterOptions:
     max_bad: MaxBad | None = None
 
 
+class TooManyBadRowsError(DataError):
+    """More rows are bad than `RasterOptions.max_bad` allows."""
+
+
 class NoValidRowError(DataError):
     """Rows were read, but none of them has valid coordinates.
 
     Attributes
     ----------
     sample : PointBatch or None
-        The first rows, for a diagnosis.
+        Some of the rows, for a diagnosis.
     """
 
     def __init__(self, message: str, sample: PointBatch | None) -> None:
@@ -144,8 +149,8 @@ def find_hubs(
     ------
     InputError
         An input is missing, truncated or corrupt.
-    DataError
-        More bad rows than `max_bad` allows, or no valid row at all.
+    TooManyBadRowsError, NoValidRowError
+        More bad rows than `max_bad` allows, or no valid row at all (both are DataError).
     Interrupted
         A signal arrived.
     """
@@ -181,21 +186,23 @@ def find_hubs(
 
 def _check(counts: RowCounts, max_bad: MaxBad | None, sample: PointBatch | None) -> None:
     """Refuse data with too many bad rows, or without a single good one."""
-    found = ", ".join(
-        f"{counts.reasons[r]:,} {r.label}"
-        for r in Reason
-        if counts.reasons[r] and r is not Reason.FILTERED
-    )
     if max_bad is not None and not max_bad.allows(counts):
-        raise DataError(
-            f"{counts.bad:,} of {counts.read:,} rows are bad ({found}), more than "
-            f"--max-bad {max_bad} allows; nothing was written. --rejects FILE lists them."
+        counted = _listed(counts, [r for r in BAD_REASONS if r is not Reason.NULL_ISLAND])
+        raise TooManyBadRowsError(
+            f"{counts.bad:,} of {counts.read:,} rows are bad ({counted}), more than "
+            f"--max-bad {max_bad} allows."
         )
-    if counts.read and not counts.used and counts.read > counts.reasons[Reason.FILTERED]:
+    some_valid = counts.used or counts.outside
+    if not some_valid and counts.read > counts.reasons[Reason.FILTERED]:
         raise NoValidRowError(
-            f"none of the {counts.read:,} rows that were read has valid coordinates ({found}).",
+            f"none of the {counts.read:,} rows that were read has valid coordinates "
+            f"({_listed(counts, BAD_REASONS)}).",
             sample,
         )
+
+
+def _listed(counts: RowCounts, reasons: Iterable[Reason]) -> str:
+    return ", ".join(f"{counts.reasons[r]:,} {r.label}" for r in reasons if counts.reasons[r])
 
 
 @contextmanager

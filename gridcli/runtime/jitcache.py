@@ -105,7 +105,7 @@ def _folder(package: Path) -> Path | None:
         home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
         candidates = [
             package / "__pycache__",
-            Path(home) / "gridcli",
+            *([Path(home) / "gridcli"] if Path(home).parent.is_dir() else []),
             Path(tempfile.gettempdir()) / f"gridcli-{os.getuid()}",
         ]
     for folder in candidates:

@@ -1,9 +1,8 @@
 """Counting tile keys: a small cache per thread, partitions, open-addressing tables.
 
 A key's hash decides everything: its highest bits name the partition, the next 32 bits the slot.
-A table of ``cap`` slots maps those 32 bits to a slot by ``bits * cap >> 32``, so that a table may
-have any size, growing by half instead of doubling, and lies in hash order: a larger table is
-filled by walking the smaller one.
+A table of ``cap`` slots maps those 32 bits to a slot by ``bits * cap >> 32``, so that it may have
+any size, and lies in hash order: a larger table is filled by walking the smaller one.
 """
 
 from __future__ import annotations
@@ -124,10 +123,12 @@ def _insert(slots, used, limit, bits, entries, start, stop):
 
 
 @kernel(
-    "uint64[:,:], int64[:], int64, int64, int64, uint64[:,:,:], int64[:], int64, "
-    "uint64[:,:,:], int64[:] -> int64"
+    "uint64[:,:], int64[:], int64, int64, int64, int64, uint64[:,:,:], int64[:], int64, "
+    "uint64[:,:,:], int64[:] -> int64, int64"
 )
-def append_to_group(entries, starts, first, resume, everything, slots, used, bits, pending, held):
+def append_to_group(
+    entries, starts, first, resume, inserted, everything, slots, used, bits, pending, held
+):
     """Hold back the new counts of one group's partitions; insert those that became too many.
 
     Inserting many keys at once into one partition loads its table from memory once for all of
@@ -138,11 +139,13 @@ def append_to_group(entries, starts, first, resume, everything, slots, used, bit
     entries : uint64 (n, 2)
         New keys and counts, sorted by partition.
     starts : int64 (all partitions + 1,)
-        Where each partition begins in `entries`; moved forward as keys are inserted directly.
+        Where each partition begins in `entries`.
     first : int
         Number of the group's first partition.
     resume : int
         Partition of the group, from 0, to go on with.
+    inserted : int
+        How many of that partition's new entries have been inserted already.
     everything : bool
         Insert all, hold nothing back.
     slots : uint64 (partitions, cap, 2)
@@ -158,9 +161,9 @@ def append_to_group(entries, starts, first, resume, everything, slots, used, bit
 
     Returns
     -------
-    resume : int
-        The partition whose table is full: call again with it once the group has grown. The number
-        of partitions when all is done.
+    resume, inserted : int
+        The partition whose table is full, and how many of its new entries have been inserted:
+        call again with both once the group has grown. The number of partitions when all is done.
     """
     partitions = slots.shape[0]
     room = pending.shape[1]
@@ -168,6 +171,8 @@ def append_to_group(entries, starts, first, resume, everything, slots, used, bit
     limit = cap - cap // 5
     for q in range(resume, partitions):
         start, stop = starts[first + q], starts[first + q + 1]
+        if q == resume:
+            start += inserted
         n = held[q]
         if n + stop - start > room or everything:
             used[q], done = _insert(slots[q], used[q], limit, bits, pending[q], 0, n)
@@ -176,21 +181,20 @@ def append_to_group(entries, starts, first, resume, everything, slots, used, bit
                     pending[q, i - done, 0] = pending[q, i, 0]
                     pending[q, i - done, 1] = pending[q, i, 1]
                 held[q] = n - done
-                return q
+                return q, start - starts[first + q]
             n = 0
             held[q] = 0
         if stop - start > room or everything:
             used[q], done = _insert(slots[q], used[q], limit, bits, entries, start, stop)
             if done < stop:
-                starts[first + q] = done
-                return q
+                return q, done - starts[first + q]
             continue
         for i in range(start, stop):
             pending[q, n, 0] = entries[i, 0]
             pending[q, n, 1] = entries[i, 1]
             n += 1
         held[q] = n
-    return partitions
+    return partitions, 0
 
 
 @kernel("uint64[:,:,:], uint64[:,:,:], int64")

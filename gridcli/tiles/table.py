@@ -75,13 +75,14 @@ class _Group:
         *,
         everything: bool = False,
     ) -> None:
-        resume, partitions = 0, len(self.used)
+        resume, inserted, partitions = 0, 0, len(self.used)
         while resume < partitions:
-            resume = kernels.append_to_group(
+            resume, inserted = kernels.append_to_group(
                 entries,
                 starts,
                 self.first,
                 resume,
+                inserted,
                 everything,
                 self.slots,
                 self.used,
