@@ -18,7 +18,7 @@ import pytest
 import shapely
 from geoparquet_io.core.validate import validate_geoparquet
 
-from gridcli.errors import MissingExtraError, UsageError
+from gridcli.errors import MissingExtraError, ResourceError, UsageError
 from gridcli.output.crs import projjson
 from gridcli.output.formats import FORMATS, check_format, format_of, write_layer
 from gridcli.output.layer import LayerBatch
@@ -283,3 +283,12 @@ def test_readers_of_the_schema_see_the_footers_keys() -> None:
     schema = pq.read_schema(io.BytesIO(written(layer_of(polygons()), "parquet")))
     assert json.loads(schema.metadata[b"gridcli"]) == RECORD
     assert json.loads(schema.metadata[b"geo"])["version"] == "1.1.0"
+
+
+def test_text_that_arrow_cannot_hold_is_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise pa.ArrowCapacityError("array cannot contain more than 2147483646 bytes")
+
+    monkeypatch.setattr("gridcli.output.geojson.write_geojson", fail)
+    with pytest.raises(ResourceError, match="hubs need more than 2 GiB"):
+        written(layer_of(points()), "geojson")

@@ -14,10 +14,10 @@ import numpy.typing as npt
 from gridcli.errors import UsageError
 from gridcli.grid import kernels
 from gridcli.grid.grid import DIVIDE, REAL, Grid
+from gridcli.grid.validity import NULL_ISLAND_DEGREES
 
 PIECE = 1 << 16
 """Points projected at once: their keys stay in a core's cache until they are counted."""
-NULL_ISLAND_DEGREES = Fraction(1, 1000)
 INT64 = np.iinfo(np.int64)
 OUTSIDE_INT32 = kernels.OUTSIDE_INT32
 

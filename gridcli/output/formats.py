@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from gridcli.errors import UsageError
+from gridcli.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
     from gridcli.output.layer import Layer, Sink
@@ -89,8 +89,22 @@ def write_layer(layer: Layer, sink: Sink, name: str, *, threads: int = 1) -> Non
     ------
     UsageError
         The format cannot hold the layer: see `check_format`.
+    ResourceError
+        Some rows are larger than 2 GiB in this format, which Arrow's arrays do not hold.
     """
     check_format(name, planar=layer.planar, crs=layer.crs)
+    import pyarrow as pa
+
+    try:
+        _write(layer, sink, name, threads)
+    except pa.ArrowCapacityError as error:
+        raise ResourceError(
+            f"the {layer.name} need more than 2 GiB for a few rows as {name}: an outline has too "
+            "many corners. Raise --tau, or take a coarser --prec."
+        ) from error
+
+
+def _write(layer: Layer, sink: Sink, name: str, threads: int) -> None:
     if name in WGS84_ONLY:
         from gridcli.output import geojson
 

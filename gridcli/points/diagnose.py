@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from gridcli.grid.validity import is_null_island, is_on_earth
+
 if TYPE_CHECKING:
     from gridcli.points.batch import PointBatch
     from gridcli.points.columns import ColumnChoice
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 _SCALES = ("1e-5", "1e-6", "1e-7", "1e-8", "1e-9")
 """Coarsest first: data that covers more of the earth is the likelier reading."""
 _NEARLY_ALL = 0.99
-_NULL_ISLAND_DEGREES = 0.001
 _PLAUSIBLE_PLANAR = 1e9
 """Coordinates of map projections in any usual unit stay below."""
 
@@ -59,8 +60,8 @@ def suggest(sample: PointBatch, options: ReadOptions, choice: ColumnChoice) -> s
     if len(lon) == 0:
         return None
     is_plausible_plane = float(max(np.abs(lon).max(), np.abs(lat).max())) <= _PLAUSIBLE_PLANAR
-    is_on_earth = bool(np.mean(_on_earth(lon, lat)) >= _NEARLY_ALL)
-    may_be_planar = is_plausible_plane and not is_on_earth
+    is_geographic = bool(np.mean(is_on_earth(lon, lat)) >= _NEARLY_ALL)
+    may_be_planar = is_plausible_plane and not is_geographic
     if choice.x is None or choice.y is None:
         return "--planar" if may_be_planar else None
     x, y = shlex.quote(choice.x), shlex.quote(choice.y)
@@ -86,14 +87,10 @@ def _usable(sample: PointBatch) -> tuple[_Floats, _Floats]:
     return lon[used], lat[used]
 
 
-def _on_earth(lon: _Floats, lat: _Floats) -> npt.NDArray[np.bool_]:
-    return (np.abs(lat) <= 90) & (lon >= -180) & (lon <= 360)
-
-
 def _is_valid(lon: _Floats, lat: _Floats) -> bool:
     """Return whether nearly all are on the earth, and not at null island."""
-    at_null_island = (np.abs(lon) <= _NULL_ISLAND_DEGREES) & (np.abs(lat) <= _NULL_ISLAND_DEGREES)
-    return bool(np.mean(_on_earth(lon, lat) & ~at_null_island) >= _NEARLY_ALL)
+    is_good = is_on_earth(lon, lat) & ~is_null_island(lon, lat)
+    return bool(np.mean(is_good) >= _NEARLY_ALL)
 
 
 def _fitting_scale(lon: _Floats, lat: _Floats) -> str | None:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from gridcli.grid.validity import is_null_island, is_on_earth
 from gridcli.points.batch import PointBatch, Reason, RowCounts
 from gridcli.points.density import DecimalsSample, DensitySample, Suggestion, suggest_prec
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
-NULL_ISLAND_DEGREES = 0.001
 TIME_NAMES = ("timestamp", "time", "datetime", "date_time", "ts", "date")
 _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?")
 
@@ -121,11 +121,8 @@ def classify(
     reasons[~finite & (reasons == 0)] = Reason.NOT_A_NUMBER
     if planar:
         return reasons
-    in_range = (x >= -180) & (x <= 360) & (np.abs(y) <= 90)
-    reasons[~in_range & (reasons == 0)] = Reason.OUT_OF_RANGE
-    from_zero = np.minimum(np.abs(x), np.abs(x - 360))
-    island = (from_zero <= NULL_ISLAND_DEGREES) & (np.abs(y) <= NULL_ISLAND_DEGREES)
-    reasons[island & (reasons == 0)] = Reason.NULL_ISLAND
+    reasons[~is_on_earth(x, y) & (reasons == 0)] = Reason.OUT_OF_RANGE
+    reasons[is_null_island(x, y) & (reasons == 0)] = Reason.NULL_ISLAND
     return reasons
 
 

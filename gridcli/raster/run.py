@@ -32,6 +32,16 @@ if TYPE_CHECKING:
     from gridcli.runtime.signals import StopFlag
 
 
+LATER_KERNELS = (
+    "gridcli.tiles.kernels:append_to_group",
+    "gridcli.raster.kernels",
+    "gridcli.tiles.kernels:sort_by_key",
+    "gridcli.tiles.kernels:extract_group",
+    "gridcli.tiles.kernels",
+)
+"""What a first run compiles beside its reading, in this order."""
+
+
 @dataclass(frozen=True)
 class MaxBad:
     """How many bad rows are accepted: a number of rows, or a share of those read."""
@@ -154,7 +164,7 @@ def find_hubs(
     Interrupted
         A signal arrived.
     """
-    compile_ahead(("gridcli.tiles.kernels", "gridcli.raster.kernels"))
+    compile_ahead(LATER_KERNELS)
     threads = options.threads or usable_cores()
     seconds: dict[str, float] = {}
     job = Contraction(

@@ -16,33 +16,36 @@ from importlib import import_module
 from gridcli.runtime.jit import Kernel
 
 
-def compile_ahead(modules: Sequence[str]) -> None:
-    """Start compiling the kernels of some modules if they are not kept yet.
+def compile_ahead(names: Sequence[str]) -> None:
+    """Start compiling some kernels if they are not kept yet.
 
     Parameters
     ----------
-    modules : sequence of str
-        Dotted names, the one that is needed first in front.
+    names : sequence of str
+        ``module`` for all kernels of a module, ``module:kernel`` for one. They are compiled in
+        this order: best is what takes long and is needed late, so that the run and this process
+        seldom compile the same.
     """
-    if not any(kernel.can_be_kept and not kernel.is_kept for kernel in _kernels(modules)):
+    if not any(kernel.can_be_kept and not kernel.is_kept for kernel in _kernels(names)):
         return
     quiet = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]
-    command = [sys.executable, "-m", __name__, *modules]
+    command = [sys.executable, "-m", __name__, *names]
     with contextlib.suppress(OSError):  # where no process can be started, the run compiles alone
         os.posix_spawn(sys.executable, command, os.environ, file_actions=quiet)
 
 
-def _kernels(modules: Sequence[str]) -> Iterator[Kernel]:
-    for module in modules:
-        for value in vars(import_module(module)).values():
-            if isinstance(value, Kernel):
+def _kernels(names: Sequence[str]) -> Iterator[Kernel]:
+    for name in names:
+        module, _, only = name.partition(":")
+        for key, value in vars(import_module(module)).items():
+            if isinstance(value, Kernel) and only in {"", key}:
                 yield value
 
 
-def _main(modules: Sequence[str]) -> None:
+def _main(names: Sequence[str]) -> None:
     """Compile what is missing, as long as the process that asked for it lives."""
     parent = os.getppid()
-    for kernel in _kernels(modules):
+    for kernel in _kernels(names):
         if os.getppid() != parent:
             return
         kernel.keep()
