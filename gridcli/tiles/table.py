@@ -31,6 +31,8 @@ HELD_KEYS = 4096
 LIST_KEYS = 1 << 19
 """Keys that an appender collects before it sorts them by partition."""
 FIRST_CAPACITY = 256
+LARGE_CAPACITY = 1 << 14
+"""From here on (268 MB in all partitions) tables grow by half."""
 SAMPLE_STEP = 64
 """One tile in so many helps to cut the keys into ranges for threads."""
 
@@ -105,9 +107,11 @@ class _Group:
             return CountedKeys(keys[:size], counts[:size], distinct, largest)
 
     def _grow(self) -> None:
-        """Double every table of the group; the smallest ones grow faster."""
+        """Enlarge every table of the group: small ones fast, large ones by half, to waste less."""
         partitions, capacity, _ = self.slots.shape
-        larger = capacity * (4 if capacity == FIRST_CAPACITY else 2)
+        larger = capacity + capacity // 2
+        if capacity < LARGE_CAPACITY:
+            larger = capacity * (4 if capacity == FIRST_CAPACITY else 2)
         slots = zeroed((partitions, larger, 2), np.uint64)
         kernels.grow_group(self.slots, slots, PARTITION_BITS)
         self.slots = slots
