@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from gridcli.grid.grid import Grid
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class TileBlocks(Protocol):
+    """Distinct tiles of one grid, sorted by (y, x), in pieces; can be walked more than once."""
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of all tiles."""
+
+    def __len__(self) -> int:
+        """Return the number of tiles."""
+
+    def blocks(self) -> Iterator[Tiles]:
+        """Yield all tiles in ascending order, in pieces of any size, none empty."""
+
 
 @dataclass(frozen=True)
 class Tiles:
-    """Distinct tiles of one grid, sorted by (y, x).
+    """Distinct tiles of one grid, sorted by (y, x), in memory.
 
     Attributes
     ----------
@@ -30,3 +48,8 @@ class Tiles:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def blocks(self) -> Iterator[Tiles]:
+        """Yield the tiles in one piece (`TileBlocks`)."""
+        if len(self):
+            yield self
