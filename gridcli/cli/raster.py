@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from gridcli.cli.correction import corrected_command
 from gridcli.cli.exits import ARGUMENTS
+from gridcli.cli.layers import hub_layers, write_layers
 from gridcli.cli.options import (
     bad_row_options,
     cluster_options,
@@ -26,6 +27,7 @@ from gridcli.cli.summary import (
     json_bytes,
     many_bad_rows,
     print_summary,
+    rows_record,
     summary_record,
     why_no_hub,
 )
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
     from gridcli.output.atomic import OutputSet
     from gridcli.points.plan import ReadOptions
     from gridcli.points.reader import PointReader
-    from gridcli.raster.run import NoValidRowError, RasterOptions, RasterResult
+    from gridcli.raster.run import NoValidRowError
 
 MOST_NOTES = 5
 
@@ -137,16 +139,32 @@ def raster(
             ) from None
         progress.start(None, "write")
         before = time.perf_counter()
-        files = _write_layers(result, options, target, formats, outputs)
-        seconds = {**result.seconds, "write": time.perf_counter() - before}
+        layers = hub_layers(result.hubs, clustering, target)
+        files = write_layers(layers, target, formats, outputs, threads=options.threads)
         record = summary_record(
-            result, options, n_inputs=len(reader.inputs), seconds=seconds, files=files
+            "raster",
+            grid,
+            {
+                **vars(clustering),
+                "inputs": len(reader.inputs),
+                "rows": rows_record(result.counts),
+                "tiles": {
+                    "distinct": result.distinct_tiles,
+                    "significant": len(result.hubs.tiles),
+                    "largest_count": result.largest_count,
+                },
+                "hubs": len(result.hubs),
+                "threads": options.threads,
+            },
+            seconds={**result.seconds, "write": time.perf_counter() - before},
+            files=files,
+            rows_read=result.counts.read,
         )
         if summary is not None:
             outputs[summary].write(json_bytes(record))
         outputs.commit(context.obj.held)
     _say_notes(reader.notes)
-    for reason in (why_no_hub(result, options), many_bad_rows(result)):
+    for reason in (why_no_hub(record), many_bad_rows(result.counts)):
         if reason is not None:
             warn(reason)
     if screen.is_talkative:
@@ -177,33 +195,6 @@ def _with_correction(
         command = corrected_command(context.find_root().meta[ARGUMENTS], suggestion)
         advice = f"With other options they would be valid; try: {command}"
     return DataError(f"{error} {advice}")
-
-
-def _write_layers(
-    result: RasterResult,
-    options: RasterOptions,
-    target: OutputChoice,
-    formats: dict[str, str],
-    outputs: OutputSet,
-) -> list[dict[str, Any]]:
-    """Write the layers asked for, and return what the summary says of them."""
-    from gridcli.output.formats import write_layer
-    from gridcli.raster.layers import gridcli_record, hubs_layer, tiles_layer
-    from gridcli.raster.outlines.layers import clusters_layer, hubs_polygon_layer
-
-    hubs = result.hubs
-    record = gridcli_record(hubs.tiles.grid, options.tau, options.mu, options.delta, options.metric)
-    makers = {
-        "hubs": hubs_layer if target.geometry == "point" else hubs_polygon_layer,
-        "clusters": clusters_layer,
-        "tiles": tiles_layer,
-    }
-    files = []
-    for name, path in target.layers().items():
-        layer = makers[name](hubs, record, crs=target.crs)
-        write_layer(layer, outputs[path], formats[name], threads=options.threads)
-        files.append({"layer": name, "path": path, "format": formats[name], "rows": layer.rows})
-    return files
 
 
 def _say_notes(notes: list[str]) -> None:

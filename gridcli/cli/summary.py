@@ -1,4 +1,8 @@
-"""What a run of RASTER says when it is done: a summary for people, and the same as JSON."""
+"""What a command says when it is done: a summary for people, and the same as JSON.
+
+A summary is one record; commands differ in which parts it has. Printing and warnings look at the
+record alone, so they serve every command.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,10 @@ import click
 from gridcli.cli.screen import write_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from gridcli.grid.grid import Grid
     from gridcli.points.batch import RowCounts
-    from gridcli.raster.run import RasterOptions, RasterResult
 
 TEXT_WIDTH = 100
 MANY_BAD = 0.1
@@ -22,48 +26,44 @@ MANY_BAD = 0.1
 
 
 def summary_record(
-    result: RasterResult,
-    options: RasterOptions,
+    command: str,
+    grid: Grid,
+    parts: Mapping[str, Any],
     *,
-    n_inputs: int,
-    seconds: dict[str, float],
+    seconds: Mapping[str, float],
     files: Iterable[dict[str, Any]],
+    rows_read: int | None = None,
 ) -> dict[str, Any]:
     """Return the summary of a run, as `--summary` writes it.
 
     Parameters
     ----------
-    seconds : dict
+    command : str
+    grid : Grid
+    parts : mapping
+        What this command has to tell, under the keys of docs/contract.md, section 5, in their
+        order, e.g. ``tau``, ``inputs``, ``rows``, ``tiles``, ``hubs``, ``threads``.
+    seconds : mapping
         Seconds of every stage, in order; their sum is given as ``total``.
     files : iterable of dict
         ``layer``, ``path``, ``format`` and ``rows`` of each file written.
+    rows_read : int, optional
+        Rows of points that the run has read: then their rate is told.
     """
     from gridcli import __version__
     from gridcli.runtime.footprint import peak_bytes
 
     total_s = sum(seconds.values())
-    return {
+    record = {
         "gridcli": __version__,
-        "command": "raster",
-        "grid": result.hubs.tiles.grid.describe(),
-        "tau": options.tau,
-        "mu": options.mu,
-        "delta": options.delta,
-        "metric": options.metric,
-        "inputs": n_inputs,
-        "rows": rows_record(result.counts),
-        "tiles": {
-            "distinct": result.distinct_tiles,
-            "significant": len(result.hubs.tiles),
-            "largest_count": result.largest_count,
-        },
-        "hubs": len(result.hubs),
-        "threads": options.threads,
+        "command": command,
+        "grid": grid.describe(),
+        **parts,
         "seconds": {**{k: round(v, 4) for k, v in seconds.items()}, "total": round(total_s, 4)},
-        "rows_per_s": round(result.counts.read / total_s) if total_s > 0 else None,
-        "peak_memory_bytes": peak_bytes(),
-        "files": list(files),
     }
+    if rows_read is not None:
+        record["rows_per_s"] = round(rows_read / total_s) if total_s > 0 else None
+    return {**record, "peak_memory_bytes": peak_bytes(), "files": list(files)}
 
 
 def json_bytes(record: dict[str, Any]) -> bytes:
@@ -122,16 +122,21 @@ def row_lines(rows: dict[str, int]) -> Iterator[tuple[str, str]]:
 
 
 def _summary_lines(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    yield from row_lines(record["rows"])
-    tiles = record["tiles"]
-    yield "tiles", f"{tiles['distinct']:,}"
-    yield "significant tiles", f"{tiles['significant']:,} with at least {record['tau']:,} points"
-    yield "hubs", f"{record['hubs']:,} of at least {record['mu']:,} tiles"
+    if "rows" in record:
+        yield from row_lines(record["rows"])
+    tiles = record.get("tiles", {})
+    if "distinct" in tiles:
+        yield "tiles", f"{tiles['distinct']:,}"
+    if "significant" in tiles:
+        significant = f"{tiles['significant']:,} with at least {record['tau']:,} points"
+        yield "significant tiles", significant
+    if "hubs" in record:
+        yield "hubs", f"{record['hubs']:,} of at least {record['mu']:,} tiles"
     seconds = dict(record["seconds"])
     total_s = seconds.pop("total")
     stages = ", ".join(f"{stage} {s:.2f}" for stage, s in seconds.items())
     yield "seconds", f"{total_s:.2f} ({stages})"
-    if record["rows_per_s"] is not None:
+    if record.get("rows_per_s") is not None:
         yield "rows per second", f"{record['rows_per_s']:,} with {record['threads']} threads"
     yield "peak memory", f"{record['peak_memory_bytes'] / 1e6:,.0f} MB"
     for file in record["files"]:
@@ -139,39 +144,46 @@ def _summary_lines(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield file["layer"], f"{file['path']} ({rows})"
 
 
-def why_no_hub(result: RasterResult, options: RasterOptions) -> str | None:
+def why_no_hub(record: dict[str, Any]) -> str | None:
     """Return why a run found no hub and what to try; None where it found some.
 
     The caller has dealt with data in which no row is valid.
+
+    Parameters
+    ----------
+    record : dict
+        A summary with ``tau``, ``mu``, ``tiles`` and ``hubs``, and with ``rows`` where the run
+        read points.
     """
-    counts = result.counts
-    if len(result.hubs):
+    if record["hubs"]:
         return None
-    if counts.read == 0:
+    tiles, rows = record["tiles"], record.get("rows")
+    if rows is not None and rows["read"] == 0:
         return "the inputs hold no rows, so the outputs are empty."
-    if counts.used == 0:
+    if rows is not None and rows["used"] == 0:
         return (
-            f"all {counts.read:,} rows were removed by --where or --bbox, so the outputs are "
+            f"all {rows['read']:,} rows were removed by --where or --bbox, so the outputs are "
             "empty. Loosen the filters to see some."
         )
-    if len(result.hubs.tiles) == 0:
+    if tiles["distinct"] == 0:
+        return "the state holds no tiles, so the outputs are empty."
+    if tiles["significant"] == 0:
         return (
-            f"no hub was found: the fullest tile holds {result.largest_count:,} points, fewer "
-            f"than --tau {options.tau:,}. Try a coarser --prec (larger tiles) or "
-            f"--tau {result.largest_count}."
+            f"no hub was found: the fullest tile holds {tiles['largest_count']:,} points, fewer "
+            f"than --tau {record['tau']:,}. Try a coarser --prec (larger tiles) or "
+            f"--tau {tiles['largest_count']}."
         )
     return (
-        f"no hub was found: {len(result.hubs.tiles):,} tiles hold at least {options.tau:,} points, "
-        f"but no {options.mu:,} of them adjoin. Try a smaller --mu, a larger --delta, or a coarser "
-        "--prec (larger tiles)."
+        f"no hub was found: {tiles['significant']:,} tiles hold at least {record['tau']:,} points, "
+        f"but no {record['mu']:,} of them adjoin. Try a smaller --mu, a larger --delta, or a "
+        "coarser --prec (larger tiles)."
     )
 
 
-def many_bad_rows(result: RasterResult) -> str | None:
+def many_bad_rows(counts: RowCounts) -> str | None:
     """Return a warning where so many rows are bad that the run is hardly what was meant."""
     from gridcli.points.batch import BAD_REASONS
 
-    counts = result.counts
     if counts.bad <= MANY_BAD * counts.read:
         return None
     worst = max(BAD_REASONS, key=lambda reason: counts.reasons[reason])

@@ -1,0 +1,59 @@
+"""Writing the layers that a command was asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from gridcli.cli.choices import ClusterChoice, OutputChoice
+    from gridcli.output.atomic import OutputSet
+    from gridcli.output.layer import Layer
+    from gridcli.raster.model import Hubs
+
+
+def hub_layers(
+    hubs: Hubs, clustering: ClusterChoice, target: OutputChoice
+) -> dict[str, Callable[[], Layer]]:
+    """Return how to make each layer of some hubs: "hubs", "clusters" and "tiles"."""
+    from gridcli.raster.layers import gridcli_record, hubs_layer, tiles_layer
+    from gridcli.raster.outlines.layers import clusters_layer, hubs_polygon_layer
+
+    record = gridcli_record(hubs.tiles.grid, **vars(clustering))
+    make_hubs = hubs_layer if target.geometry == "point" else hubs_polygon_layer
+    return {
+        "hubs": lambda: make_hubs(hubs, record, crs=target.crs),
+        "clusters": lambda: clusters_layer(hubs, record, crs=target.crs),
+        "tiles": lambda: tiles_layer(hubs, record, crs=target.crs),
+    }
+
+
+def write_layers(
+    makers: Mapping[str, Callable[[], Layer]],
+    target: OutputChoice,
+    formats: Mapping[str, str],
+    outputs: OutputSet,
+    *,
+    threads: int,
+) -> list[dict[str, Any]]:
+    """Write the layers asked for, and return what the summary says of them.
+
+    Parameters
+    ----------
+    makers : mapping
+        How to make a layer, by its name; called only for those asked for.
+    target : OutputChoice
+    formats : mapping
+        Format of each layer asked for, of `OutputChoice.formats`.
+    outputs : OutputSet
+    threads : int
+    """
+    from gridcli.output.formats import write_layer
+
+    files = []
+    for name, path in target.layers().items():
+        layer = makers[name]()
+        write_layer(layer, outputs[path], formats[name], threads=threads)
+        files.append({"layer": name, "path": path, "format": formats[name], "rows": layer.rows})
+    return files
