@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from typing import Any, get_args
 
 import click
 import pytest
 
+from gridcli.cli.choices import ResourceChoice
 from gridcli.cli.correction import corrected_command
 from gridcli.cli.main import COMMANDS, cli
 from gridcli.cli.options import INPUT_FORMATS
-from gridcli.cli.values import BadLimit, Box, Count, Crs, Lines, Names, Scale
+from gridcli.cli.values import BadLimit, Box, Count, Crs, Lines, Names, Scale, Size
 from gridcli.points.plan import Format
+from gridcli.runtime.capacity import default_limit_bytes
+from gridcli.runtime.threads import usable_cores
 
 
 @pytest.mark.parametrize(
@@ -23,6 +27,14 @@ from gridcli.points.plan import Format
         (Count(), "100k", 100_000),
         (Count(), "1.5k", 1500),
         (Count(), "2G", 2 * 10**9),
+        (Size(), "600000000", 600_000_000),
+        (Size(), "500M", 500 * 10**6),
+        (Size(), "500 MB", 500 * 10**6),
+        (Size(), "1.5G", 1_500_000_000),
+        (Size(), "2GiB", 2 << 30),
+        (Size(), "2gi", 2 << 30),
+        (Size(), "1.5KiB", 1536),
+        (Size(), "1TiB", 1 << 40),
         (Scale(), "1e-7", Fraction(1, 10**7)),
         (Scale(), "0.1", Fraction(1, 10)),
         (Scale(), "1/3600000", Fraction(1, 3_600_000)),
@@ -47,6 +59,11 @@ def test_a_value_is_read_exactly(kind: click.ParamType[Any], text: str, value: o
         (Count(), "1.5"),
         (Count(), "-3"),
         (Count(), "5X"),
+        (Size(), "much"),
+        (Size(), "-1G"),
+        (Size(), "2iB"),
+        (Size(), "nan"),
+        (Size(), "9000000000T"),
         (Scale(), "0"),
         (Scale(), "-1e-7"),
         (Scale(), "nan"),
@@ -124,6 +141,8 @@ USAGE = {
     "same-file": (["--tiles", "./x.geojson"], "one file"),
     "format-unknown": (["--tiles", "tiles.xlsx"], "tiles.xlsx"),
     "threads-0": (["--threads", "0"], "threads"),
+    "max-memory-small": (["--max-memory", "383MiB"], "at least 384MiB"),
+    "max-memory-word": (["--max-memory", "some"], "size"),
     "temp-dir": (["--temp-dir", "no/such/folder"], "--temp-dir"),
     "where": (["--where", "speed << 5"], "--where"),
 }
@@ -175,3 +194,20 @@ def test_what_follows_two_dashes_is_kept() -> None:
     assert corrected_command(given, "--scale 1e-7") == (
         "gridcli raster --scale 1e-7 -o a.csv -- --lat b.csv"
     )
+
+
+def test_a_temporary_folder_that_cannot_be_written_is_refused(
+    gridcli, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    outcome = gridcli("inspect", "missing.csv", "--temp-dir", tmp_path)
+    assert outcome.code == 2
+    assert "cannot be written" in outcome.err
+
+
+def test_resources_have_defaults() -> None:
+    chosen = ResourceChoice(threads=None, max_memory=None, temp_dir=None)
+    assert chosen.n_threads == usable_cores()
+    assert chosen.limit_bytes == default_limit_bytes()
+    chosen = ResourceChoice(threads=3, max_memory=1 << 30, temp_dir=None)
+    assert (chosen.n_threads, chosen.limit_bytes) == (3, 1 << 30)

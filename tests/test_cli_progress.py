@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import threading
-
-import pytest
 
 from gridcli.runtime.footprint import peak_bytes, resident_bytes
 from gridcli.runtime.progress import Progress, Reading
-from gridcli.runtime.threads import usable_cores
 
 
 class Lines(io.StringIO):
@@ -120,27 +116,6 @@ def test_nothing_is_written_with_none_or_when_nobody_reads() -> None:
     closed.close()
     progress.start(10, "contract")
     progress.close()
-
-
-@pytest.mark.parametrize(
-    ("files", "cores"),
-    [
-        ({}, 64),
-        ({"cpu.max": "max 100000"}, 64),
-        ({"cpu.max": "150000 100000"}, 2),
-        ({"cpu.max": "10000 100000"}, 1),
-        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 64),
-        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3),
-        ({"cpu.max": "nonsense"}, 64),
-        ({"cpu.max": "1 0"}, 64),
-    ],
-)
-def test_a_quota_limits_the_cores(files, cores, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text + "\n")
-    assert usable_cores(tmp_path) == cores
 
 
 def test_peak_memory_is_at_least_what_is_held() -> None:

@@ -6,6 +6,8 @@ the options. Combinations that make no sense are refused before anything is read
 
 from __future__ import annotations
 
+import functools
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +40,6 @@ class InputChoice:
     scale: Fraction | None
     where: tuple[str, ...]
     input_format: str | None
-    temp_dir: str | None
 
     def __post_init__(self) -> None:
         _refuse_half(self.lat, self.lon, "--lat", "--lon")
@@ -47,10 +48,8 @@ class InputChoice:
             raise UsageError("--lat and --lon are geographic; with --planar use --x and --y.")
         if not self.planar and self.x is not None:
             raise UsageError("--x and --y need --planar; for geographic data use --lon and --lat.")
-        if self.temp_dir is not None and not Path(self.temp_dir).is_dir():
-            raise UsageError(f"--temp-dir {self.temp_dir} is not a directory; make it first.")
 
-    def read_options(self, *, keep_origin: bool = False) -> ReadOptions:
+    def read_options(self, memory: MemoryChoice, *, keep_origin: bool = False) -> ReadOptions:
         """Return what the readers need to know."""
         from gridcli.points.plan import ReadOptions
 
@@ -62,7 +61,8 @@ class InputChoice:
             scale=self.scale,
             where=self.where,
             input_format=self.input_format,  # type: ignore[arg-type]
-            temp_dir=Path(self.temp_dir) if self.temp_dir is not None else None,
+            temp_dir=Path(memory.temp_dir) if memory.temp_dir is not None else None,
+            memory_bytes=memory.limit_bytes,
             keep_origin=keep_origin,
         )
 
@@ -150,6 +150,50 @@ class BadRowChoice:
         if isinstance(self.max_bad, int):
             return MaxBad(rows=self.max_bad)
         return MaxBad(share=self.max_bad)
+
+
+@dataclass(frozen=True)
+class MemoryChoice:
+    """How much memory to use, and where to put what does not fit."""
+
+    max_memory: int | None
+    temp_dir: str | None
+
+    def __post_init__(self) -> None:
+        from gridcli.runtime.capacity import LEAST_LIMIT_BYTES
+
+        if self.max_memory is not None and self.max_memory < LEAST_LIMIT_BYTES:
+            raise UsageError(
+                f"--max-memory {self.max_memory / 2**20:.4g}MiB is too little to work with: give "
+                f"at least {LEAST_LIMIT_BYTES >> 20}MiB."
+            )
+        if self.temp_dir is None:
+            return
+        if not Path(self.temp_dir).is_dir():
+            raise UsageError(f"--temp-dir {self.temp_dir} is not a directory; make it first.")
+        if not os.access(self.temp_dir, os.W_OK | os.X_OK):
+            raise UsageError(f"--temp-dir {self.temp_dir} cannot be written; name another folder.")
+
+    @functools.cached_property
+    def limit_bytes(self) -> int:
+        """The most memory that the process may hold, in bytes."""
+        from gridcli.runtime.capacity import default_limit_bytes
+
+        return self.max_memory if self.max_memory is not None else default_limit_bytes()
+
+
+@dataclass(frozen=True)
+class ResourceChoice(MemoryChoice):
+    """How many threads to use, how much memory, and where to put what does not fit."""
+
+    threads: int | None
+
+    @functools.cached_property
+    def n_threads(self) -> int:
+        """The number of threads asked for, else of the cores this process may use."""
+        from gridcli.runtime.threads import usable_cores
+
+        return self.threads or usable_cores()
 
 
 @dataclass(frozen=True)

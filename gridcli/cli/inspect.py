@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gridcli.cli.options import input_options, screen_options
+from gridcli.cli.options import input_options, memory_options, screen_options
 from gridcli.cli.values import Count, is_standard_stream
 from gridcli.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gridcli.cli.choices import InputChoice, ScreenChoice
-    from gridcli.points.plan import Input
+    from gridcli.cli.choices import InputChoice, MemoryChoice, ScreenChoice
+    from gridcli.points.plan import Input, ReadOptions
     from gridcli.points.reader import PointReader
     from gridcli.points.survey import Survey
     from gridcli.runtime.progress import Progress
@@ -28,8 +28,15 @@ MOST_INPUTS_SHOWN = 20
 @input_options
 @click.option("--rows", type=Count(), help="Read only about the first N rows, e.g. 1M.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@memory_options
 @screen_options
-def inspect(source: InputChoice, rows: int | None, as_json: bool, screen: ScreenChoice) -> None:
+def inspect(
+    source: InputChoice,
+    rows: int | None,
+    as_json: bool,
+    memory: MemoryChoice,
+    screen: ScreenChoice,
+) -> None:
     """Show what INPUTS hold: schema, coordinate columns, bounds, bad rows, a fitting --prec.
 
     Reads every row, unless --rows says otherwise.
@@ -40,13 +47,14 @@ def inspect(source: InputChoice, rows: int | None, as_json: bool, screen: Screen
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     if rows is not None and rows < 1:
         raise UsageError("--rows must be at least 1.")
+    options = source.read_options(memory)
     problem: UsageError | None = None
     with closing(screen.make_progress()) as progress:
         try:
-            record = _findings(source, rows, progress)
+            record = _findings(source.inputs, options, rows, progress)
         except UsageError as error:
             problem = error
-            record = _schema_alone(source, error)
+            record = _schema_alone(source.inputs, options, error)
     if as_json:
         import json
 
@@ -59,20 +67,24 @@ def inspect(source: InputChoice, rows: int | None, as_json: bool, screen: Screen
         raise problem
 
 
-def _schema_alone(source: InputChoice, problem: UsageError) -> dict[str, Any]:
+def _schema_alone(
+    inputs: tuple[str, ...], options: ReadOptions, problem: UsageError
+) -> dict[str, Any]:
     """Return what can be said of the first input where its coordinates cannot be told.
 
     Standard input is gone by then, so that its problem is all there is to say.
     """
     from gridcli.points.reader import first_schema
 
-    if any(map(is_standard_stream, source.inputs)):
+    if any(map(is_standard_stream, inputs)):
         raise problem
-    first, schema = first_schema(source.inputs, source.read_options())
+    first, schema = first_schema(inputs, options)
     return {"inputs": [_input_record(first)], "schema": _schema_record(schema)}
 
 
-def _findings(source: InputChoice, rows: int | None, progress: Progress) -> dict[str, Any]:
+def _findings(
+    inputs: tuple[str, ...], options: ReadOptions, rows: int | None, progress: Progress
+) -> dict[str, Any]:
     """Read the inputs and return what was found, as ``--json`` prints it."""
     import pyarrow as pa
 
@@ -80,16 +92,15 @@ def _findings(source: InputChoice, rows: int | None, progress: Progress) -> dict
     from gridcli.points.survey import time_column
 
     pa.enable_signal_handlers(False)  # they would hold back ours while a block is parsed
-    options = source.read_options()
-    with PointReader(source.inputs, options) as reader:
+    with PointReader(inputs, options) as reader:
         time = time_column(reader.schema_of_first)
         if time is None or any(each.path is None for each in reader.inputs):
             return _read(reader, rows, progress, time=None)
     try:
-        with PointReader(source.inputs, replace(options, extra_columns=(time,))) as reader:
+        with PointReader(inputs, replace(options, extra_columns=(time,))) as reader:
             return _read(reader, rows, progress, time=time)
     except UsageError:  # perhaps a later input has no such column: do without
-        with PointReader(source.inputs, options) as reader:
+        with PointReader(inputs, options) as reader:
             return _read(reader, rows, progress, time=None)
 
 

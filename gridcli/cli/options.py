@@ -17,11 +17,13 @@ from gridcli.cli.choices import (
     ClusterChoice,
     GridChoice,
     InputChoice,
+    MemoryChoice,
     OutputChoice,
     PlaceChoice,
+    ResourceChoice,
     ScreenChoice,
 )
-from gridcli.cli.values import BadLimit, Box, Count, Crs, Lines, Names, Scale
+from gridcli.cli.values import BadLimit, Box, Count, Crs, Lines, Names, Scale, Size
 from gridcli.output.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -79,9 +81,6 @@ input_options = bundle(
         "--input-format",
         type=click.Choice(INPUT_FORMATS),
         help="Format of all inputs; by default told from suffix or content.",
-    ),
-    click.option(
-        "--temp-dir", metavar="DIR", help="Folder for temporary data; default: the system's."
     ),
 )
 
@@ -206,3 +205,22 @@ threads_option = click.option(
     metavar="N",
     help="Worker threads. [default: the cores this process may use]",
 )
+
+_MEMORY_OPTIONS = (
+    click.option(
+        "--max-memory",
+        type=Size(),
+        help="Most memory to hold, e.g. 2GiB or 500M; at least 384MiB. [default: half of what "
+        "this process may use]",
+    ),
+    click.option(
+        "--temp-dir",
+        metavar="DIR",
+        help="Folder for temporary data; what memory does not hold goes there. [default: the "
+        "system's]",
+    ),
+)
+
+memory_options = bundle("memory", MemoryChoice, *_MEMORY_OPTIONS)
+
+resource_options = bundle("resources", ResourceChoice, threads_option, *_MEMORY_OPTIONS)

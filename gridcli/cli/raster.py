@@ -18,9 +18,9 @@ from gridcli.cli.options import (
     input_options,
     output_options,
     place_options,
+    resource_options,
     screen_options,
     summary_option,
-    threads_option,
 )
 from gridcli.cli.screen import say, warn
 from gridcli.cli.summary import (
@@ -32,7 +32,6 @@ from gridcli.cli.summary import (
     why_no_hub,
 )
 from gridcli.errors import DataError
-from gridcli.runtime.threads import usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
         InputChoice,
         OutputChoice,
         PlaceChoice,
+        ResourceChoice,
         ScreenChoice,
     )
     from gridcli.output.atomic import OutputSet
@@ -62,7 +62,7 @@ MOST_NOTES = 5
 @cluster_options
 @output_options
 @bad_row_options
-@threads_option
+@resource_options
 @screen_options
 @summary_option
 @click.pass_context
@@ -74,7 +74,7 @@ def raster(
     clustering: ClusterChoice,
     target: OutputChoice,
     bad_rows: BadRowChoice,
-    threads: int | None,
+    resources: ResourceChoice,
     screen: ScreenChoice,
     summary: str | None,
 ) -> None:
@@ -107,12 +107,12 @@ def raster(
     check_targets(names, overwrite=target.overwrite)
     options = RasterOptions(
         **vars(clustering),
-        threads=threads or usable_cores(),
+        threads=resources.n_threads,
         keep_null_island=places.keep_null_island,
         bbox=places.bbox,
         max_bad=bad_rows.limit(),
     )
-    read_options = source.read_options(keep_origin=bad_rows.rejects is not None)
+    read_options = source.read_options(resources, keep_origin=bad_rows.rejects is not None)
     with (
         closing(screen.make_progress()) as progress,
         PointReader(source.inputs, read_options) as reader,

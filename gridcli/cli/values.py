@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _DECIMAL = re.compile(r"\d+(\.\d*)?|\.\d+")
 _NUMBER_OR_RATIO = re.compile(r"(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,2})?|\d+/\d+", re.IGNORECASE)
+_SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+) ?(?:([kmgt])(i)?)?b?")
 _MULTIPLIERS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 
 
@@ -53,6 +54,25 @@ class Count(click.ParamType[int]):
         if number >= TOO_MANY:
             self.fail(f"{value!r} is too large: counts are below 2^63.", param, ctx)
         return int(number)
+
+
+class Size(click.ParamType[int]):
+    """An amount of memory in bytes: 2GiB, 500M, 1.5G, 600000000."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the size in bytes; K, M, G are powers of 1000, and KiB, MiB, GiB of 1024."""
+        if isinstance(value, int):
+            return value
+        match = _SIZE.fullmatch(str(value).strip().lower())
+        if match is None:
+            self.fail(f"{value!r} is not a size such as 2GiB, 500M or 1.5G.", param, ctx)
+        base = 1024 if match[3] else 1000
+        size = Decimal(match[1]) * base ** " kmgt".index(match[2] or " ")
+        if size >= TOO_MANY:
+            self.fail(f"{value!r} is too large: sizes are below 2^63.", param, ctx)
+        return int(size)
 
 
 class Scale(click.ParamType[Fraction]):

@@ -36,6 +36,8 @@ class ReadOptions:
         --input-format; None: by suffix, else by magic bytes.
     temp_dir : Path or None
         Where standard input is spooled when its format needs seeking.
+    memory_bytes : int or None
+        Limit on the memory of the whole process; None: no limit.
     extra_columns : tuple of str
         Columns to hand on in `PointBatch.table`; ("*",) for all.
     keep_origin : bool
@@ -50,6 +52,7 @@ class ReadOptions:
     where: tuple[str, ...] = ()
     input_format: Format | None = None
     temp_dir: Path | None = None
+    memory_bytes: int | None = None
     extra_columns: tuple[str, ...] = ()
     keep_origin: bool = False
 

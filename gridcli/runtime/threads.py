@@ -1,14 +1,15 @@
-"""How many cores this process may use: affinity, and the quota of its control group."""
+"""How many cores this process may use: affinity, and the quotas of its control groups."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-_CGROUP_ROOT = Path("/sys/fs/cgroup")
+from gridcli.runtime.cgroups import MEMBERSHIP, MOUNT, group_folders, words
 
 
-def usable_cores(cgroup_root: Path = _CGROUP_ROOT) -> int:
+def usable_cores(mount: Path = MOUNT, membership: Path = MEMBERSHIP) -> int:
     """Return the number of cores this process may use, at least 1.
 
     Containers limit processor time by a quota that `os.cpu_count` does not see; more threads
@@ -16,44 +17,27 @@ def usable_cores(cgroup_root: Path = _CGROUP_ROOT) -> int:
 
     Parameters
     ----------
-    cgroup_root : Path
+    mount : Path
         Where control groups are mounted.
+    membership : Path
+        Which groups this process is in.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    quota = _quota_v2(cgroup_root) or _quota_v1(cgroup_root)
-    allowed = cores or 1
-    return max(1, min(allowed, round(quota))) if quota else max(1, allowed)
+    quotas = _quotas(mount, membership)
+    return max(1, min([cores or 1, *map(round, quotas)]))
 
 
-def _quota_v2(root: Path) -> float | None:
-    """Cores granted by ``cpu.max`` (control groups version 2): "max 100000" or "150000 100000"."""
-    match _words(root / "cpu.max"):
-        case [quota, period] if quota != "max":
-            return _ratio(quota, period)
-    return None
+def _quotas(mount: Path, membership: Path) -> Iterator[float]:
+    """Yield the cores granted by each group around the process that limits them.
 
-
-def _quota_v1(root: Path) -> float | None:
-    """Cores granted by version 1, where a quota of -1 means no limit."""
-    match (
-        _words(root / "cpu" / "cpu.cfs_quota_us"),
-        _words(root / "cpu" / "cpu.cfs_period_us"),
-    ):
-        case ([quota], [period]):
-            return _ratio(quota, period)
-    return None
-
-
-def _words(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="ascii").split()
-    except (OSError, UnicodeDecodeError):
-        return []
-
-
-def _ratio(quota: str, period: str) -> float | None:
-    try:
-        cores = int(quota) / int(period)
-    except (ValueError, ZeroDivisionError):
-        return None
-    return cores if cores > 0 else None
+    Version 2 says "max 100000" or "150000 100000"; in version 1 a quota of -1 is no limit.
+    """
+    for folder in group_folders("cpu", mount, membership):
+        for told in (
+            words(folder / "cpu.max"),
+            words(folder / "cpu.cfs_quota_us") + words(folder / "cpu.cfs_period_us"),
+        ):
+            match told:
+                case [quota, period] if quota.isdecimal() and period.isdecimal():
+                    if int(quota) > 0 and int(period) > 0:
+                        yield int(quota) / int(period)
