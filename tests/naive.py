@@ -193,6 +193,23 @@ def _area_from_equator(latitude: Decimal) -> Decimal:
     return b * b / 2 * (sine / (1 - e2 * sine * sine) + inverse / e)
 
 
+# --- Runs: counts of keys -----------------------------------------------------------------------
+
+
+def pack_key(tile_x: int, tile_y: int) -> int:
+    """The key of a tile: row, then column, each moved up so that it is not negative."""
+    return (tile_y + 2**31) * 2**32 + tile_x + 2**31
+
+
+def add_counts(runs: Iterable[dict[int, int]], least: int) -> dict[int, int]:
+    """The sum of every key's counts over all runs, where it is at least `least`."""
+    total: dict[int, int] = {}
+    for run in runs:
+        for key, count in run.items():
+            total[key] = total.get(key, 0) + count
+    return {key: count for key, count in total.items() if count >= least}
+
+
 # --- Reading: numbers and CSV -------------------------------------------------------------------
 
 

@@ -86,7 +86,7 @@ class SpillFile:
     def read(self, extent: Extent) -> npt.NDArray[np.uint8]:
         """Return appended bytes. Thread-safe."""
         data = np.empty(extent.size, np.uint8)
-        view = memoryview(data)
+        view = memoryview(data.data)
         done = 0
         while done < extent.size:
             n = os.preadv(self._file.fileno(), [view[done:]], extent.offset + done)
@@ -113,15 +113,15 @@ class SpillFile:
 
     def _create(self) -> Any:
         try:
-            return tempfile.TemporaryFile(buffering=0, dir=self._folder)  # noqa: SIM115 - kept open
+            return tempfile.TemporaryFile(buffering=0, dir=self._folder)
         except OSError as error:
             raise self._failed(error) from error
 
     def _failed(self, error: OSError) -> ResourceError:
         if error.errno in FULL:
             return ResourceError(
-                f"the disk of {self.place} is full: {self.size / 1e6:,.0f} MB of temporary data did "
-                "not fit. Name another folder with --temp-dir, or raise --max-memory."
+                f"the disk of {self.place} is full: {self.size / 1e6:,.0f} MB of temporary data "
+                "did not fit. Name another folder with --temp-dir, or raise --max-memory."
             )
         return ResourceError(
             f"temporary data cannot be written to {self.place}: {error.strerror}. Name another "

@@ -1,0 +1,232 @@
+"""Merging sorted runs, however many and however long, in bounded memory and in parallel.
+
+All runs together are cut into ranges of keys, each of about as many rows. Threads decode blocks
+and merge ranges; the ranges come out in order. Runs are taken in any number: beyond a fan-in that
+memory allows, some are first merged into one that is spilled.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from gridcli.errors import DataError
+from gridcli.grid import keys as tile_keys
+from gridcli.tiles.runs import kernels
+from gridcli.tiles.runs.spilled import spill_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gridcli.runtime.signals import StopFlag
+    from gridcli.runtime.spill import SpillFile
+    from gridcli.tiles.runs import SortedRun
+
+Counted = tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]
+"""Keys, strictly ascending, and their counts."""
+
+ENTRY_BYTES = 16
+COPIES = 4
+"""Of a range's rows while it is merged: decoded, joined, merged, and filtered."""
+MOST_ROWS = 1 << 20
+FEWEST_ROWS = 1 << 14
+MEMORY_BYTES = 512 << 20
+FEWEST_RUNS = 8
+"""Fan-in that is taken whatever the memory: fewer would only mean more passes."""
+
+
+def merge_runs(
+    runs: Sequence[SortedRun],
+    *,
+    minus: Sequence[SortedRun] = (),
+    least: int = 1,
+    threads: int = 1,
+    stop: StopFlag | None = None,
+    spill: SpillFile | None = None,
+    memory_bytes: int = MEMORY_BYTES,
+) -> Iterator[Counted]:
+    """Yield the keys of all runs with the sums of their counts, in ascending blocks.
+
+    Parameters
+    ----------
+    runs : sequence of SortedRun
+    minus : sequence of SortedRun
+        Their counts are subtracted; keys whose count becomes 0 are left out.
+    least : int
+        Leave out keys with smaller sums.
+    threads : int
+    stop : StopFlag, optional
+        Checked between ranges.
+    spill : SpillFile, optional
+        Takes intermediate runs, where there are more runs than memory holds a block of. Without
+        it all are merged at once.
+    memory_bytes : int
+        About how much to use.
+
+    Yields
+    ------
+    keys : ndarray of uint64, shape (n,)
+    counts : ndarray of int64, shape (n,)
+        Never empty.
+
+    Raises
+    ------
+    DataError
+        A key's count would fall below 0.
+    """
+    if spill is not None:
+        runs = _reduce(runs, threads, stop, spill, memory_bytes)
+        minus = _reduce(minus, threads, stop, spill, memory_bytes)
+    in_flight = threads + 1
+    rows = memory_bytes // 2 // (in_flight * COPIES * ENTRY_BYTES)
+    rows = min(MOST_ROWS, max(FEWEST_ROWS, rows))
+    cursors = [_Cursor(run) for run in runs]
+    cursors_minus = [_Cursor(run) for run in minus]
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[Counted]] = deque()
+        try:
+            for cut in _cuts([*runs, *minus], rows):
+                if stop is not None:
+                    stop.check()
+                for cursor in (*cursors, *cursors_minus):
+                    cursor.fetch(cut, pool)
+                parts = [part for cursor in cursors if (part := cursor.take(cut))]
+                parts_minus = [part for cursor in cursors_minus if (part := cursor.take(cut))]
+                waiting.append(pool.submit(_merge_range, parts, parts_minus, least))
+                while len(waiting) >= in_flight:
+                    yield from _nonempty(waiting.popleft().result())
+            while waiting:
+                yield from _nonempty(waiting.popleft().result())
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _nonempty(block: Counted) -> Iterator[Counted]:
+    if len(block[0]):
+        yield block
+
+
+def _reduce(
+    runs: Sequence[SortedRun],
+    threads: int,
+    stop: StopFlag | None,
+    spill: SpillFile,
+    memory_bytes: int,
+) -> Sequence[SortedRun]:
+    """Merge some of the runs into spilled ones until memory holds a block of each of the rest."""
+    while True:
+        block_bytes = ENTRY_BYTES * max(
+            (int(run.block_rows.max(initial=0)) for run in runs), default=1
+        )
+        most = max(FEWEST_RUNS, memory_bytes // 2 // max(block_bytes, 1))
+        if len(runs) <= most:
+            return runs
+        # The shortest runs go first: what is merged now is written and read once more.
+        ordered = sorted(runs, key=lambda run: int(run.block_rows.sum()))
+        n = min(most, len(runs) - most + 1)
+        n = max(n, 2)
+        merged = merge_runs(ordered[:n], threads=threads, stop=stop, memory_bytes=memory_bytes)
+        runs = [*ordered[n:], spill_run(spill, merged)]
+
+
+def _cuts(runs: Sequence[SortedRun], rows: int) -> Iterator[int | None]:
+    """Yield the upper ends of ranges that begin about `rows` rows of all runs; None: no end."""
+    firsts = np.concatenate([np.empty(0, np.uint64), *(run.first_keys for run in runs)])
+    sizes = np.concatenate([np.empty(0, np.int64), *(run.block_rows for run in runs)])
+    order = np.argsort(firsts, kind="stable")
+    firsts, total = firsts[order], np.cumsum(sizes[order])
+    begin = 0
+    while begin < len(firsts):
+        before = int(total[begin - 1]) if begin else 0
+        end = max(begin + 1, int(np.searchsorted(total, before + rows, side="right")))
+        while end < len(firsts) and firsts[end] == firsts[end - 1]:
+            end += 1
+        yield int(firsts[end]) if end < len(firsts) else None
+        begin = end
+
+
+class _Cursor:
+    """How far one run has been read: blocks being decoded, and the rest of the last one taken."""
+
+    def __init__(self, run: SortedRun) -> None:
+        self._run = run
+        self._firsts = run.first_keys
+        self._next = 0
+        self._coming: list[Future[Counted]] = []
+        self._rest: Counted | None = None
+
+    def fetch(self, cut: int | None, pool: ThreadPoolExecutor) -> None:
+        """Let blocks that begin below the cut be decoded."""
+        end = len(self._firsts)
+        if cut is not None:
+            end = int(np.searchsorted(self._firsts, np.uint64(cut)))
+        for block in range(self._next, end):
+            self._coming.append(pool.submit(self._run.read, block))
+        self._next = max(self._next, end)
+
+    def take(self, cut: int | None) -> list[Counted]:
+        """Return all rows below the cut, in order, as blocks; what is beyond stays."""
+        blocks = [] if self._rest is None else [self._rest]
+        blocks += [future.result() for future in self._coming]
+        self._coming = []
+        self._rest = None
+        if blocks and cut is not None:
+            keys, counts = blocks[-1]
+            n = int(np.searchsorted(keys, np.uint64(cut)))
+            if n < len(keys):
+                self._rest = keys[n:], counts[n:]
+                blocks[-1] = keys[:n], counts[:n]
+        return [block for block in blocks if len(block[0])]
+
+
+def _merge_range(parts: list[list[Counted]], minus: list[list[Counted]], least: int) -> Counted:
+    """Merge the rows of one range, given run by run."""
+    keys, counts = _merge_all([_join(blocks) for blocks in parts])
+    if minus:
+        keys, counts = _subtract((keys, counts), _merge_all([_join(blocks) for blocks in minus]))
+    if least > 1:
+        chosen = counts >= least
+        keys, counts = keys[chosen], counts[chosen]
+    return keys, counts
+
+
+def _join(blocks: list[Counted]) -> Counted:
+    if len(blocks) == 1:
+        return np.ascontiguousarray(blocks[0][0]), np.ascontiguousarray(blocks[0][1])
+    return np.concatenate([keys for keys, _ in blocks]), np.concatenate([n for _, n in blocks])
+
+
+def _merge_all(runs: list[Counted]) -> Counted:
+    """Merge runs two by two, always the two shortest that stand side by side in the queue."""
+    if not runs:
+        return np.empty(0, np.uint64), np.empty(0, np.int64)
+    waiting = deque(sorted(runs, key=lambda run: len(run[0])))
+    while len(waiting) > 1:
+        waiting.append(_merge_two(waiting.popleft(), waiting.popleft()))
+    return waiting[0]
+
+
+def _merge_two(a: Counted, b: Counted) -> Counted:
+    room = len(a[0]) + len(b[0])
+    keys, counts = np.empty(room, np.uint64), np.empty(room, np.int64)
+    n = kernels.merge_two(*a, *b, keys, counts)
+    return keys[:n], counts[:n]
+
+
+def _subtract(a: Counted, b: Counted) -> Counted:
+    keys, counts = np.empty(len(a[0]), np.uint64), np.empty(len(a[0]), np.int64)
+    n, lacking = kernels.subtract_run(*a, *b, keys, counts)
+    if lacking >= 0:
+        x, y = tile_keys.unpack(b[0][lacking : lacking + 1])
+        place = np.searchsorted(a[0], b[0][lacking])
+        there = a[1][place] if place < len(a[0]) and a[0][place] == b[0][lacking] else 0
+        raise DataError(
+            f"tile ({x[0]}, {y[0]}) holds {there:,} points, fewer than the "
+            f"{b[1][lacking]:,} that are to be subtracted from it."
+        )
+    return keys[:n], counts[:n]
