@@ -150,7 +150,13 @@ def hubs(
 
 def _circle(grid: Grid) -> Fraction:
     """Tiles around the earth, a fraction where columns are partial."""
-    return 360 / Fraction(grid.scale) if grid.rule == MULTIPLY else 360 * Fraction(grid.scale)
+    return 360 / _side(grid)
+
+
+def _side(grid: Grid) -> Fraction:
+    """Side of a tile in degrees or units."""
+    base = Fraction(grid.scale) if grid.rule == MULTIPLY else 1 / Fraction(grid.scale)
+    return grid.multiple * base
 
 
 def _from_west_to_east(columns: set[int], grid: Grid) -> list[int]:
@@ -165,7 +171,7 @@ def _from_west_to_east(columns: set[int], grid: Grid) -> list[int]:
 
 def tile_area(grid: Grid, tile: tuple[int, int]) -> float:
     """Square metres of a tile on WGS84: the closed form, its difference taken in 60 digits."""
-    side = Fraction(grid.scale) if grid.rule == MULTIPLY else 1 / Fraction(grid.scale)
+    side = _side(grid)
     west, east = (max(Fraction(-180), min(Fraction(180), k * side)) for k in (tile[0], tile[0] + 1))
     south, north = (max(Fraction(-90), min(Fraction(90), k * side)) for k in (tile[1], tile[1] + 1))
     with localcontext(prec=60):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gridcli.errors import UsageError
 from gridcli.grid.ellipsoid import radii_of_curvature
-from gridcli.grid.grid import MULTIPLY, Grid
+from gridcli.grid.grid import Grid
 from gridcli.raster import layers
 from gridcli.raster.agglomerate import METRICS, agglomerate
 from gridcli.raster.hubs import build_hubs
@@ -33,7 +33,7 @@ def ring(grid, row, columns=None):
 
 def assert_same_hubs(hubs, expected):
     grid = hubs.tiles.grid
-    side = grid.scale if grid.rule == MULTIPLY else 1 / grid.scale
+    side = float(grid.exact_side)
     assert len(hubs) == len(expected)
     assert hubs.hub_id.tolist() == list(range(1, len(expected) + 1))
     members = {}

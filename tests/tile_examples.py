@@ -20,6 +20,8 @@ GRIDS = (
     Grid.degrees("3.5"),
     Grid.degrees(4),
     Grid.degrees(7),
+    Grid.degrees(-1).coarsened(7),  # partial columns of 20 degrees, partial rows of 60
+    Grid.degrees(4).coarsened(7),
     Grid.planar_prec(2),
     Grid.planar_size("2.5"),
 )

@@ -7,12 +7,11 @@ for areas and section 4 for radii.
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
-from gridcli.grid.grid import MULTIPLY, Grid
+from gridcli.grid.grid import Grid
 
 SEMI_MAJOR_M = 6_378_137.0
 FLATTENING = 1 / 298.257223563
@@ -26,8 +25,9 @@ Float64s = npt.NDArray[np.float64]
 def row_areas(grid: Grid, rows: npt.NDArray[np.int32]) -> Float64s:
     """Return the area of one whole tile in each row, in square metres (square units if planar).
 
-    Rows that reach beyond a pole (real precisions) are clipped there. Latitudes are measured
-    from the nearer pole in tiles, so that no digit is lost in small tiles or near a pole.
+    Rows that reach beyond a pole (of real precisions, and of coarsened grids) are clipped there.
+    Latitudes are measured from the nearer pole in tiles, so that no digit is lost in small tiles
+    or near a pole.
 
     Parameters
     ----------
@@ -42,8 +42,7 @@ def row_areas(grid: Grid, rows: npt.NDArray[np.int32]) -> Float64s:
     if grid.planar:
         return np.full(len(rows), side * side)
     step = math.radians(side)
-    to_pole = Fraction(90) / Fraction(side) if grid.rule == MULTIPLY else 90 * Fraction(grid.scale)
-    polar_height = float(to_pole - grid.last_row)
+    polar_height = float(90 / grid.exact_side - grid.last_row)
     from_equator = np.abs(rows + 0.5)
     is_polar = from_equator > grid.last_row
     colatitude = np.where(is_polar, polar_height / 2, grid.last_row - from_equator + polar_height)
@@ -53,14 +52,12 @@ def row_areas(grid: Grid, rows: npt.NDArray[np.int32]) -> Float64s:
 
 def tile_side(grid: Grid) -> float:
     """Return the side of a tile, in degrees (coordinate units if planar)."""
-    return grid.scale if grid.rule == MULTIPLY else 1.0 / grid.scale
+    return float(grid.exact_side)
 
 
 def column_overlap(grid: Grid) -> float:
     """Return how many tiles longer the columns are than the circle: what partial columns lack."""
-    if grid.planar or grid.rule == MULTIPLY:
-        return 0.0
-    return float(grid.columns - 360 * Fraction(grid.scale))
+    return 0.0 if grid.planar else float(grid.columns - 360 / grid.exact_side)
 
 
 def tile_area(colatitude: Float64s, height: Float64s, width: float) -> Float64s:

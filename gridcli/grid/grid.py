@@ -7,14 +7,16 @@ Definitions are those of docs/contract.md, section 3. Kernels that project many 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gridcli.errors import UsageError
+from gridcli.errors import InputError, UsageError
 
 INT32_MAX = 2**31 - 1
 MIN_GEOGRAPHIC_PREC = -1
@@ -25,13 +27,22 @@ MULTIPLY = 1
 """Tile k begins at ``k * scale`` (a tile size, or an integer precision below 0)."""
 REAL = 2
 """Tile of x is ``floor(x * scale)`` (precision not an integer, scale = 10^P)."""
+RULES = ("divide", "multiply", "real")
+
+MAX_EXACT_POWER = 22
+"""10 to a larger power is no exact double, so that coarser tiles would have other edges."""
+LARGEST_SIDE = 10**300
+"""Tiles of such a side still have edges that are doubles."""
+SAME_SCALE = 1e-12
+"""Relative difference of 10^P between two libraries of mathematics, P not an integer."""
 
 
 @dataclass(frozen=True)
 class Grid:
     """A regular grid of tiles over longitude and latitude, or over planar coordinates.
 
-    Use `Grid.degrees` and `Grid.planar_prec` / `Grid.planar_size` to make one.
+    Use `Grid.degrees` and `Grid.planar_prec` / `Grid.planar_size` to make one, and `coarsened`
+    to make a coarser one of it.
 
     Attributes
     ----------
@@ -43,13 +54,17 @@ class Grid:
         10^P, or the tile size where `rule` is `MULTIPLY`.
     name : str
         Short stable name, first part of every hub key: ``g4`` (geographic, precision 4), ``p2``
-        (planar, precision 2), ``t25`` (planar, tiles of 25 units).
+        (planar, precision 2), ``t25`` (planar, tiles of 25 units), ``g4x2`` (coarsened by 2).
+    multiple : int
+        Tile k covers the tiles ``k * multiple`` up to ``(k + 1) * multiple - 1`` of the grid with
+        the same rule and scale: coarsening by an integer, 1 for none.
     """
 
     planar: bool
     rule: int
     scale: float
     name: str
+    multiple: int = 1
 
     @classmethod
     def degrees(cls, prec: str | float | Decimal) -> Grid:
@@ -96,10 +111,69 @@ class Grid:
             raise UsageError(f"--tile-size {value} must be a positive number.")
         return cls(planar=True, rule=MULTIPLY, scale=size, name=f"t{_plain(value)}")
 
+    def coarsened(self, m: int) -> Grid:
+        """Return the grid whose indexes are those of this one, floor-divided by `m`.
+
+        Factors of 10 go to the precision, where it is an integer: g4 coarsened by 10 is g3, as
+        points would be contracted on it, and g4 by 20 is g3x2.
+
+        Raises
+        ------
+        UsageError
+            `m` is below 1, or the tiles become larger than any index.
+
+        Examples
+        --------
+        >>> Grid.degrees(4).coarsened(20).name
+        'g3x2'
+        """
+        if m < 1:
+            raise UsageError(f"--coarsen {m} must be at least 1.")
+        multiple = self.multiple * m
+        if multiple > INT32_MAX or self.exact_side * m > LARGEST_SIDE:
+            raise UsageError(
+                f"--coarsen {m} is too large: {multiple:,} tiles of {self._base_name} on a side "
+                "are beyond its 32-bit indexes."
+            )
+        base = replace(self, name=self._base_name, multiple=1)
+        prec = self._integer_prec
+        coarsest = -MAX_EXACT_POWER if self.planar else MIN_GEOGRAPHIC_PREC
+        while multiple % 10 == 0 and prec is not None and prec > coarsest:
+            prec, multiple = prec - 1, multiple // 10
+            base = Grid.planar_prec(prec) if self.planar else Grid.degrees(prec)
+        name = base.name if multiple == 1 else f"{base.name}x{multiple}"
+        return replace(base, name=name, multiple=multiple)
+
+    def coarsening_to(self, coarser: Grid) -> int | None:
+        """Return the m for which ``self.coarsened(m) == coarser``; None if there is none."""
+        m = coarser.exact_side / self.exact_side
+        if m.denominator != 1 or not 1 <= self.multiple * m <= INT32_MAX:
+            return None
+        return int(m) if self.coarsened(int(m)) == coarser else None
+
+    @property
+    def exact_side(self) -> Fraction:
+        """Side of a tile, in degrees or coordinate units, exactly."""
+        scale = Fraction(self.scale)
+        return self.multiple * (scale if self.rule == MULTIPLY else 1 / scale)
+
+    @property
+    def _base_name(self) -> str:
+        """Name of the grid that this one is coarsened from."""
+        return self.name.partition("x")[0]
+
+    @property
+    def _integer_prec(self) -> int | None:
+        """The precision, where it is an integer whose power of 10 is an exact double."""
+        if self.name.startswith("t") or self.rule == REAL:
+            return None
+        prec = int(self._base_name[1:])
+        return prec if prec <= MAX_EXACT_POWER else None
+
     @property
     def tiles_per_unit(self) -> float:
         """Tiles per coordinate unit, as a float."""
-        return 1.0 / self.scale if self.rule == MULTIPLY else self.scale
+        return float(1 / self.exact_side)
 
     @property
     def first_column(self) -> int:
@@ -130,19 +204,18 @@ class Grid:
         """First and last index over [-bound, bound]."""
         if self.planar:
             raise ValueError("a planar grid has no bounds")
-        if self.rule == MULTIPLY:
-            steps = math.ceil(bound / self.scale)
-            return -steps, steps - 1
-        edge = bound * self.scale
-        return math.floor(-edge), math.ceil(edge) - 1
+        edge = bound / self.scale if self.rule == MULTIPLY else bound * self.scale
+        steps = -(-math.ceil(edge) // self.multiple)
+        return -steps, steps - 1
 
     def edges(self, index: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Return the lower edge of each tile index, in coordinate units, unclipped.
 
-        The upper edge of tile k is the lower edge of tile k + 1. Partial columns and rows (real
-        precisions) reach beyond 180 and 90 degrees: see `edges_x` and `edges_y`.
+        The upper edge of tile k is the lower edge of tile k + 1. Partial columns and rows (of
+        real precisions, and of coarsened grids) reach beyond 180 and 90 degrees: see `edges_x`
+        and `edges_y`.
         """
-        k = np.asarray(index, dtype=np.float64)
+        k = np.asarray(index, dtype=np.float64) * self.multiple
         edge: npt.NDArray[np.float64] = k * self.scale if self.rule == MULTIPLY else k / self.scale
         return edge
 
@@ -161,19 +234,57 @@ class Grid:
         return {
             "name": self.name,
             "planar": self.planar,
-            "rule": ("divide", "multiply", "real")[self.rule],
+            "rule": RULES[self.rule],
             "scale": self.scale.hex(),
+            "multiple": self.multiple,
         }
 
     @classmethod
-    def from_description(cls, record: dict[str, Any]) -> Grid:
-        """Return the grid that `describe` made the record of."""
-        return cls(
-            planar=bool(record["planar"]),
-            rule=("divide", "multiply", "real").index(record["rule"]),
-            scale=float.fromhex(record["scale"]),
-            name=str(record["name"]),
+    def from_description(cls, record: Any) -> Grid:
+        """Return the grid that `describe` made the record of.
+
+        A real precision keeps the record's scale: other machines may compute 10^P otherwise.
+
+        Raises
+        ------
+        InputError
+            The record is of no grid that this version knows, or contradicts itself.
+        """
+        wrong = InputError(
+            f"the grid {record!r} is unknown: the file is damaged, or was made by a newer version "
+            "of gridcli."
         )
+        if not isinstance(record, dict):
+            raise wrong
+        try:
+            named = cls.from_name(str(record.get("name")))
+            scale = float.fromhex(record["scale"])
+        except (UsageError, KeyError, TypeError, ValueError, OverflowError):
+            raise wrong from None
+        if named.rule == REAL and math.isclose(scale, named.scale, rel_tol=SAME_SCALE):
+            named = replace(named, scale=scale)
+        if named.describe() != {"multiple": 1, **record, "scale": scale.hex()}:
+            raise wrong
+        return named
+
+    @classmethod
+    def from_name(cls, name: str) -> Grid:
+        """Return the grid of a name: ``g4``, ``p2``, ``t25``, ``g4x2``.
+
+        Raises
+        ------
+        UsageError
+            There is no such grid.
+        """
+        kinds = {"g": cls.degrees, "p": cls.planar_prec, "t": cls.planar_size}
+        match = re.fullmatch(r"([gpt])(-?[0-9]+(?:\.[0-9]+)?)(?:x([1-9][0-9]*))?", name, re.ASCII)
+        if match is None:
+            raise UsageError(f"{name!r} is no grid.")
+        kind, size, multiple = match.groups()
+        grid = kinds[kind](size).coarsened(int(multiple or 1))
+        if grid.name != name:
+            raise UsageError(f"{name!r} is no grid; {grid.name} is.")
+        return grid
 
 
 def _decimal(value: str | float | Decimal, option: str) -> Decimal:

@@ -59,9 +59,20 @@ class Projected:
 
 
 class Projector:
-    """Projects pieces of at most `PIECE` points onto a grid; owned by one thread."""
+    """Projects pieces of at most `PIECE` points onto a grid; owned by one thread.
+
+    Raises
+    ------
+    UsageError
+        The grid is a coarsened one: points are contracted before tiles are coarsened.
+    """
 
     def __init__(self, grid: Grid, selection: Selection) -> None:
+        if grid.multiple > 1:
+            raise UsageError(
+                f"points have no tile on the coarsened grid {grid.name}: contract them on a finer "
+                "grid, and coarsen its tiles."
+            )
         self._grid = grid
         self._island = None if grid.planar or selection.keep_null_island else NULL_ISLAND_DEGREES
         west, south, east, north = selection.bbox or (-math.inf, -math.inf, math.inf, math.inf)
