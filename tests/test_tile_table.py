@@ -7,12 +7,15 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridcli.grid import keys as tile_keys
-from gridcli.tiles import table as tile_table
-from gridcli.tiles.table import TileTable
+from gridcli.runtime.budget import MemoryBudget
+from gridcli.runtime.footprint import resident_bytes
+from gridcli.runtime.spill import SpillFile
+from gridcli.tiles import group as tile_group
+from gridcli.tiles.table import TableSizes, TileTable
 
 
 def counted(table, least=1):
@@ -40,7 +43,7 @@ some_keys = st.lists(
 
 @given(some_keys, st.integers(1, 64), st.integers(1, 3))
 def test_counts_equal_a_dictionary(keys, piece, least):
-    table = TileTable(held_keys=4)
+    table = TileTable(TableSizes(held_keys=4))
     append(table, np.array(keys, np.uint64), piece)
     expected = Counter(keys)
     found, finished = counted(table, least)
@@ -51,7 +54,7 @@ def test_counts_equal_a_dictionary(keys, piece, least):
 
 @given(st.lists(some_keys, min_size=1, max_size=4))
 def test_combining_counts_equals_appending_the_points(parts):
-    table = TileTable(held_keys=2)
+    table = TileTable(TableSizes(held_keys=2))
     for part in parts:
         expected = Counter(part)
         table.combine(
@@ -61,12 +64,11 @@ def test_combining_counts_equals_appending_the_points(parts):
 
 
 @pytest.mark.parametrize("held_keys", [1, 64, 4096])
-def test_many_tiles_from_many_threads(held_keys, monkeypatch):
-    monkeypatch.setattr(tile_table, "LIST_KEYS", 1 << 14)
+def test_many_tiles_from_many_threads(held_keys):
     rng = np.random.default_rng(0)
     x, y = rng.integers(-700, 700, (2, 400_000))
     keys = tile_keys.pack(x, y)
-    table = TileTable(held_keys=held_keys)
+    table = TileTable(TableSizes(held_keys, 1 << 14))
     threads = [
         threading.Thread(target=append, args=(table, keys[i::4].copy(), 5_000)) for i in range(4)
     ]
@@ -110,7 +112,7 @@ def test_a_table_that_fills_while_keys_are_inserted_directly(turn):
     # Many more keys a partition than are held back, and a first group that is not group 0.
     rng = np.random.default_rng(turn)
     keys = rng.integers(0, 2**64, 400_000, dtype=np.uint64)
-    table = TileTable(held_keys=16)
+    table = TileTable(TableSizes(held_keys=16))
     for _ in range(turn - 1):
         table.appender()
     append(table, keys, 1 << 16)
@@ -118,3 +120,124 @@ def test_a_table_that_fills_while_keys_are_inserted_directly(turn):
     expected_keys, expected_counts = np.unique(keys, return_counts=True)
     np.testing.assert_array_equal(found.keys, expected_keys)
     np.testing.assert_array_equal(found.counts, expected_counts)
+
+
+class Budget:
+    """A budget that grants some claims, and is short of memory now and then."""
+
+    def __init__(self, grants=0, short_every=0):
+        self.grants = grants
+        self.short_every = short_every
+        self.looks = 0
+        self.claimed = 0
+        self.room = 0
+
+    def claim(self, n_bytes):
+        if self.grants <= 0:
+            return False
+        self.grants -= 1
+        self.claimed += n_bytes
+        return True
+
+    def release(self, n_bytes):
+        self.claimed -= n_bytes
+
+    @property
+    def is_short(self):
+        self.looks += 1
+        return self.short_every > 0 and self.looks % self.short_every == 0
+
+
+def drained(table, least=1, threads=1):
+    stream = table.drain(least, threads=threads)
+    found = {}
+    for keys, counts in stream:
+        assert np.all(np.diff(keys.astype(object)) > 0)
+        assert not found or int(keys[0]) > max(found)
+        found.update(zip(keys.tolist(), counts.tolist(), strict=True))
+    return found, stream
+
+
+@pytest.fixture
+def tiny_tables(monkeypatch):
+    monkeypatch.setattr(tile_group, "FIRST_CAPACITY", 5)
+    monkeypatch.setattr("gridcli.tiles.table.SMALL_GROUP_BYTES", 0)
+    monkeypatch.setattr("gridcli.tiles.merge.MOST_ROWS", 50)
+    monkeypatch.setattr("gridcli.tiles.merge.FEWEST_RUNS", 4)
+    monkeypatch.setattr("gridcli.tiles.merge.FEWEST_ROWS", 50)
+    monkeypatch.setattr("gridcli.tiles.runs.spilled.BLOCK_ROWS", 9)
+
+
+@pytest.mark.usefixtures("tiny_tables")
+@settings(max_examples=40)
+@given(
+    st.integers(0, 2**32),
+    st.integers(1, 3000),
+    st.sampled_from([1, 100, 10_000]),
+    st.integers(0, 40),
+    st.sampled_from([0, 1, 3]),
+    st.integers(1, 3),
+    st.integers(1, 3),
+)
+def test_spilling_changes_nothing(seed, n, spread, grants, short_every, least, threads):
+    keys = np.random.default_rng(seed).integers(0, spread, n).astype(np.uint64)
+    budget = Budget(grants, short_every)
+    with SpillFile() as spill:
+        table = TileTable(TableSizes(3, 1 << 10), budget=budget, spill=spill)
+        append(table, keys[: n // 2], 600)
+        table.combine(*np.unique(keys[n // 2 :], return_counts=True))
+        found, stream = drained(table, least, threads)
+        assert spill.size > 0 or not found
+    expected = Counter(keys.tolist())
+    assert found == {key: count for key, count in expected.items() if count >= least}
+    assert stream.distinct == len(expected)
+    assert stream.largest == max(expected.values())
+    assert budget.claimed == 0
+
+
+def test_a_table_with_room_spills_nothing_and_gives_its_memory_back():
+    with SpillFile() as spill:
+        budget = Budget(grants=10**6)
+        budget.room = 1 << 40
+        table = TileTable(TableSizes(16, 1 << 12), budget=budget, spill=spill)
+        keys = np.arange(300_000, dtype=np.uint64)
+        append(table, keys, 4_000)
+        assert budget.claimed > 16 * 300_000
+        found, stream = drained(table)
+        assert spill.size == 0
+        assert budget.claimed == 0
+    assert found == dict.fromkeys(range(300_000), 1)
+    assert (stream.distinct, stream.largest) == (300_000, 1)
+
+
+def test_a_budget_counts_claims_and_what_else_the_process_holds():
+    held = resident_bytes()
+    budget = MemoryBudget(held + (64 << 20) + held // 8, reserve_bytes=8 << 20)
+    room = budget.room
+    assert 0 < room < 64 << 20
+    assert budget.claim(room // 2)
+    assert not budget.claim(room)
+    budget.release(room // 2)
+    other = np.ones(room // 2, np.uint8)
+    budget.claim(0)
+    assert budget.room < room
+    assert not MemoryBudget(held // 2).claim(1)
+    assert MemoryBudget(held // 2).is_short
+    del other
+
+
+def test_runs_that_were_there_before_are_added():
+    with SpillFile() as spill:
+        first = TileTable(budget=Budget(), spill=spill)
+        first.combine(np.array([5, 1], np.uint64), np.array([2, 7]))
+        first.spill()
+        table = TileTable(spill=spill, runs=first.runs)
+        table.combine(np.array([5, 9], np.uint64), np.array([1, 1]))
+        assert drained(table)[0] == {1: 7, 5: 3, 9: 1}
+
+
+def test_the_buffers_follow_the_limit():
+    assert TableSizes.within(1 << 40) == TableSizes()
+    small = TableSizes.within(384 << 20)
+    assert small.held_keys * 16 * 1024 <= 24 << 20
+    assert small.list_keys < TableSizes().list_keys

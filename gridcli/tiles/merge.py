@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +40,31 @@ FEWEST_RUNS = 8
 """Fan-in that is taken whatever the memory: fewer would only mean more passes."""
 
 
+class Merged:
+    """The keys of all runs, with the sums of their counts: an iterator of ascending blocks.
+
+    Attributes
+    ----------
+    distinct : int
+        Keys with a count of at least 1 so far, also those with less than was asked for.
+    largest : int
+        Their largest count so far.
+    """
+
+    def __init__(self, ranges: Iterator[_Range]) -> None:
+        self._ranges = ranges
+        self.distinct = 0
+        self.largest = 0
+
+    def __iter__(self) -> Iterator[Counted]:
+        """Yield blocks of keys (uint64) and counts (int64), none empty."""
+        for merged in self._ranges:
+            self.distinct += merged.distinct
+            self.largest = max(self.largest, merged.largest)
+            if len(merged.keys):
+                yield merged.keys, merged.counts
+
+
 def merge_runs(
     runs: Sequence[SortedRun],
     *,
@@ -48,8 +74,8 @@ def merge_runs(
     stop: StopFlag | None = None,
     spill: SpillFile | None = None,
     memory_bytes: int = MEMORY_BYTES,
-) -> Iterator[Counted]:
-    """Yield the keys of all runs with the sums of their counts, in ascending blocks.
+) -> Merged:
+    """Merge runs: add up the counts of every key, in ascending order.
 
     Parameters
     ----------
@@ -67,27 +93,48 @@ def merge_runs(
     memory_bytes : int
         About how much to use.
 
-    Yields
-    ------
-    keys : ndarray of uint64, shape (n,)
-    counts : ndarray of int64, shape (n,)
-        Never empty.
+    Returns
+    -------
+    Merged
+        Work is done as it is walked, which can be done once.
 
     Raises
     ------
     DataError
-        A key's count would fall below 0.
+        While it is walked: a key's count would fall below 0.
     """
     if spill is not None:
         runs = _reduce(runs, threads, stop, spill, memory_bytes)
         minus = _reduce(minus, threads, stop, spill, memory_bytes)
+    return Merged(_ranges(runs, minus, least, threads, stop, memory_bytes))
+
+
+@dataclass(frozen=True)
+class _Range:
+    """What is merged of one range of keys."""
+
+    keys: npt.NDArray[np.uint64]
+    counts: npt.NDArray[np.int64]
+    distinct: int
+    largest: int
+
+
+def _ranges(
+    runs: Sequence[SortedRun],
+    minus: Sequence[SortedRun],
+    least: int,
+    threads: int,
+    stop: StopFlag | None,
+    memory_bytes: int,
+) -> Iterator[_Range]:
+    """Merge range by range, some at a time, and yield them in order."""
     in_flight = threads + 1
     rows = memory_bytes // 2 // (in_flight * COPIES * ENTRY_BYTES)
     rows = min(MOST_ROWS, max(FEWEST_ROWS, rows))
     cursors = [_Cursor(run) for run in runs]
     cursors_minus = [_Cursor(run) for run in minus]
     with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[Counted]] = deque()
+        waiting: deque[Future[_Range]] = deque()
         try:
             for cut in _cuts([*runs, *minus], rows):
                 if stop is not None:
@@ -98,17 +145,12 @@ def merge_runs(
                 parts_minus = [part for cursor in cursors_minus if (part := cursor.take(cut))]
                 waiting.append(pool.submit(_merge_range, parts, parts_minus, least))
                 while len(waiting) >= in_flight:
-                    yield from _nonempty(waiting.popleft().result())
+                    yield waiting.popleft().result()
             while waiting:
-                yield from _nonempty(waiting.popleft().result())
+                yield waiting.popleft().result()
         finally:
             for future in waiting:
                 future.cancel()
-
-
-def _nonempty(block: Counted) -> Iterator[Counted]:
-    if len(block[0]):
-        yield block
 
 
 def _reduce(
@@ -184,15 +226,16 @@ class _Cursor:
         return [block for block in blocks if len(block[0])]
 
 
-def _merge_range(parts: list[list[Counted]], minus: list[list[Counted]], least: int) -> Counted:
+def _merge_range(parts: list[list[Counted]], minus: list[list[Counted]], least: int) -> _Range:
     """Merge the rows of one range, given run by run."""
     keys, counts = _merge_all([_join(blocks) for blocks in parts])
     if minus:
         keys, counts = _subtract((keys, counts), _merge_all([_join(blocks) for blocks in minus]))
+    distinct, largest = len(keys), int(counts.max(initial=0))
     if least > 1:
         chosen = counts >= least
         keys, counts = keys[chosen], counts[chosen]
-    return keys, counts
+    return _Range(keys, counts, distinct, largest)
 
 
 def _join(blocks: list[Counted]) -> Counted:

@@ -5,116 +5,71 @@ Its contract is create / append / combine / finish:
 - ``TileTable()`` creates an empty table;
 - ``table.appender()`` gives a thread its own `Appender`, whose `append` takes tile keys;
 - ``table.combine(keys, counts)`` adds counts made elsewhere: another table, a file, a cluster;
-- ``table.finish(least)`` returns the tiles, sorted.
+- ``table.finish(least)`` returns the tiles, sorted; ``table.drain(least)`` yields them in blocks.
 
-Tables hold integers only, so the result depends on nothing but the multiset of keys.
+Tables hold integers only, so the result depends on nothing but the multiset of keys. A table with
+a budget spills groups of partitions that may not grow, as sorted runs, and `drain` merges them.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from gridcli.runtime.memory import zeroed
 from gridcli.tiles import kernels
+from gridcli.tiles.group import PARTITION_BITS, Group
+from gridcli.tiles.merge import MEMORY_BYTES, merge_runs
+from gridcli.tiles.sorting import CountedKeys, sort_parts
 
-PARTITION_BITS = 10
+if TYPE_CHECKING:
+    from gridcli.runtime.budget import MemoryBudget
+    from gridcli.runtime.signals import StopFlag
+    from gridcli.runtime.spill import SpillFile
+    from gridcli.tiles.merge import Counted, Merged
+    from gridcli.tiles.runs import SortedRun
+
 GROUP_BITS = 4
 HELD_KEYS = 4096
 """Keys held back for each partition until they are inserted together."""
 LIST_KEYS = 1 << 19
 """Keys that an appender collects before it sorts them by partition."""
-FIRST_CAPACITY = 256
-LARGE_CAPACITY = 1 << 14
-"""From here on (268 MB in all partitions) tables grow by half."""
-SAMPLE_STEP = 64
-"""One tile in so many helps to cut the keys into ranges for threads."""
+SMALL_LIST_KEYS = 1 << 17
+FINISH_BYTES = 64
+"""Memory to finish a tile in memory: extracted, cut into ranges, sorted, and unpacked."""
+
+SMALL_GROUP_BYTES = 1 << 20
+"""Tables that are worth keeping even where memory is short."""
 
 
 @dataclass(frozen=True)
-class CountedKeys:
-    """What a finished table holds.
+class TableSizes:
+    """Buffers of a table: the larger, the fewer cache misses.
 
     Attributes
     ----------
-    keys : ndarray of uint64, shape (n,)
-        Tile keys with at least the asked count, ascending: sorted by (tile_y, tile_x).
-    counts : ndarray of int64, shape (n,)
-    distinct : int
-        Number of distinct tiles, also those below the asked count.
-    largest : int
-        The largest count of all; 0 for an empty table.
+    held_keys : int
+        Keys held back for each of the 1 024 partitions before they are inserted (16 bytes each).
+    list_keys : int
+        Keys that each thread collects before it sorts them by partition (32 bytes each).
     """
 
-    keys: npt.NDArray[np.uint64]
-    counts: npt.NDArray[np.int64]
-    distinct: int
-    largest: int
+    held_keys: int = HELD_KEYS
+    list_keys: int = LIST_KEYS
 
-
-class _Group:
-    """Some partitions that share a lock and grow together."""
-
-    def __init__(self, first: int, pending: npt.NDArray[np.uint64]) -> None:
-        partitions = len(pending)
-        self.first = first
-        self.lock = threading.Lock()
-        self.slots = zeroed((partitions, FIRST_CAPACITY, 2), np.uint64)
-        self.used = np.zeros(partitions, np.int64)
-        self.pending = pending
-        self.held = np.zeros(partitions, np.int64)
-
-    def append(
-        self,
-        entries: npt.NDArray[np.uint64],
-        starts: npt.NDArray[np.int64],
-        *,
-        everything: bool = False,
-    ) -> None:
-        resume, inserted, partitions = 0, 0, len(self.used)
-        while resume < partitions:
-            resume, inserted = kernels.append_to_group(
-                entries,
-                starts,
-                self.first,
-                resume,
-                inserted,
-                everything,
-                self.slots,
-                self.used,
-                PARTITION_BITS,
-                self.pending,
-                self.held,
-            )
-            if resume < partitions:
-                self._grow()
-
-    def finish(self, least: int) -> CountedKeys:
-        """Insert what is held back; return the tiles that hold at least `least`, unsorted."""
-        nothing = np.empty((0, 2), np.uint64), np.zeros((1 << PARTITION_BITS) + 1, np.int64)
-        with self.lock:
-            self.append(*nothing, everything=True)
-            distinct = int(self.used.sum())
-            # Room for all tiles; what is not filled is never mapped to memory.
-            keys, counts = np.empty(distinct, np.uint64), np.empty(distinct, np.int64)
-            size, largest = kernels.extract_group(self.slots, least, keys, counts)
-            return CountedKeys(keys[:size], counts[:size], distinct, largest)
-
-    def _grow(self) -> None:
-        """Enlarge every table of the group: small ones fast, large ones by half, to waste less."""
-        partitions, capacity, _ = self.slots.shape
-        larger = capacity + capacity // 2
-        if capacity < LARGE_CAPACITY:
-            larger = capacity * (4 if capacity == FIRST_CAPACITY else 2)
-        slots = zeroed((partitions, larger, 2), np.uint64)
-        kernels.grow_group(self.slots, slots, PARTITION_BITS)
-        self.slots = slots
+    @classmethod
+    def within(cls, limit_bytes: int) -> TableSizes:
+        """Return the sizes for a process that may hold so much: a few hundredths of it."""
+        held = HELD_KEYS
+        while (held * 16 << PARTITION_BITS) > limit_bytes // 16:
+            held //= 2
+        return cls(held, LIST_KEYS if held == HELD_KEYS else SMALL_LIST_KEYS)
 
 
 class TileTable:
@@ -122,16 +77,34 @@ class TileTable:
 
     Parameters
     ----------
-    held_keys : int
-        Keys held back for each of the 1 024 partitions before they are inserted.
+    sizes : TableSizes
+    budget : MemoryBudget, optional
+        What tables may take; without one they take what they need.
+    spill : SpillFile, optional
+        Where tiles go that memory does not hold; needed with a budget.
+    runs : sequence of SortedRun
+        Counts that are there already, for `drain`.
     """
 
-    def __init__(self, *, held_keys: int = HELD_KEYS) -> None:
+    def __init__(
+        self,
+        sizes: TableSizes | None = None,
+        *,
+        budget: MemoryBudget | None = None,
+        spill: SpillFile | None = None,
+        runs: Sequence[SortedRun] = (),
+    ) -> None:
+        self.sizes = sizes or TableSizes()
         partitions, per_group = 1 << PARTITION_BITS, 1 << (PARTITION_BITS - GROUP_BITS)
-        pending = zeroed((partitions, held_keys, 2), np.uint64)
+        pending = zeroed((partitions, self.sizes.held_keys, 2), np.uint64)
         self._groups = [
-            _Group(p, pending[p : p + per_group]) for p in range(0, partitions, per_group)
+            Group(p, pending[p : p + per_group], budget, spill)
+            for p in range(0, partitions, per_group)
         ]
+        self._budget = budget
+        self._spill = spill
+        self._runs = list(runs)
+        self._relieving = threading.Lock()
         self._turn = 0
 
     def appender(self) -> Appender:
@@ -148,6 +121,11 @@ class TileTable:
             In any order; a key may occur more than once.
         counts : ndarray of int64, shape (n,)
             At least 1 each.
+
+        Raises
+        ------
+        ResourceError
+            The disk is full of spilled tiles.
         """
         entries = np.column_stack([keys, counts.astype(np.uint64)])
         ordered = np.empty_like(entries)
@@ -156,6 +134,84 @@ class TileTable:
             entries, len(keys), 64 - PARTITION_BITS, starts, np.empty_like(starts), ordered
         )
         self._take(ordered, starts, first_group=0)
+
+    @property
+    def runs(self) -> list[SortedRun]:
+        """All runs: those given at first, and what has been spilled."""
+        return [*self._runs, *(run for group in self._groups for run in group.runs)]
+
+    def finish(self, least: int = 1, *, threads: int = 1) -> CountedKeys:
+        """Return the tiles of a table without runs that hold at least `least` points, sorted.
+
+        Every appender must have been flushed. The table stays as it is, and may be appended to
+        and finished again.
+        """
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(_settle, self._groups))
+            parts = list(pool.map(lambda group: group.extract(least), self._groups))
+            keys, counts = sort_parts(parts, threads, pool)
+        return CountedKeys(
+            keys,
+            counts,
+            distinct=sum(part.distinct for part in parts),
+            largest=max(part.largest for part in parts),
+        )
+
+    def drain(
+        self, least: int = 1, *, threads: int = 1, stop: StopFlag | None = None
+    ) -> Merged | Drained:
+        """Return the tiles that hold at least `least` points, in ascending blocks.
+
+        The table ends with it: its memory is given back before the first block comes.
+
+        Returns
+        -------
+        iterable
+            Of keys (uint64) and counts (int64), to be walked once; its attributes `distinct` and
+            `largest`, of all tiles, are complete afterwards.
+
+        Raises
+        ------
+        ResourceError
+            The disk is full of spilled tiles.
+        """
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(_settle, self._groups))
+            if not self.runs and self._fits(least, pool):
+                finished = self.finish(least, threads=threads)
+                for group in self._groups:
+                    group.free()
+                self._groups = []
+                return Drained(finished)
+        self.spill(threads=threads, stop=stop)
+        runs, self._groups = self.runs, []
+        room = MEMORY_BYTES if self._budget is None else self._budget.room
+        return merge_runs(
+            runs, least=least, threads=threads, stop=stop, spill=self._spill, memory_bytes=room
+        )
+
+    def spill(self, *, threads: int = 1, stop: StopFlag | None = None) -> None:
+        """Write everything to the spill file, as runs; the table is empty afterwards.
+
+        Every appender must have been flushed.
+        """
+
+        def empty(group: Group) -> None:
+            if stop is not None:
+                stop.check()
+            _settle(group)
+            with group.lock:
+                group.spill(shrink=True)
+
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(empty, self._groups))
+
+    def _fits(self, least: int, pool: ThreadPoolExecutor) -> bool:
+        """Whether the chosen tiles can be sorted in memory beside the table."""
+        if self._budget is None:
+            return True
+        n: int = sum(pool.map(lambda group: group.count(least), self._groups))
+        return n * FINISH_BYTES <= self._budget.room
 
     def _take(
         self,
@@ -169,59 +225,39 @@ class TileTable:
             group = self._groups[(first_group + g) % n]
             with group.lock:
                 group.append(entries, starts)
+        if self._budget is not None and self._budget.is_short:
+            self._relieve()
 
-    def finish(self, least: int = 1, *, threads: int = 1) -> CountedKeys:
-        """Return the tiles that hold at least `least` points, sorted by (tile_y, tile_x).
-
-        Every appender must have been flushed. The table stays as it is, and may be appended to
-        and finished again.
-        """
-        with ThreadPoolExecutor(threads) as pool:
-            parts = list(pool.map(lambda group: group.finish(least), self._groups))
-            keys, counts = _merge(parts, threads, pool)
-        return CountedKeys(
-            keys,
-            counts,
-            distinct=sum(part.distinct for part in parts),
-            largest=max(part.largest for part in parts),
-        )
+    def _relieve(self) -> None:
+        """Spill the largest group and give its memory back: others need more than was thought."""
+        if not self._relieving.acquire(blocking=False):
+            return
+        try:
+            group = max(self._groups, key=lambda group: group.slot_bytes)
+            if group.slot_bytes > SMALL_GROUP_BYTES:
+                with group.lock:
+                    group.spill(shrink=True)
+        finally:
+            self._relieving.release()
 
 
-def _merge(
-    parts: Sequence[CountedKeys], threads: int, pool: ThreadPoolExecutor
-) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    """Sort the tiles of all parts by key: each thread takes a range of keys, about equally many."""
-    sample = np.sort(np.concatenate([part.keys[::SAMPLE_STEP] for part in parts]))
-    cuts = (
-        [int(sample[len(sample) * i // threads]) for i in range(1, threads)] if len(sample) else []
-    )
-    chosen = list(pool.map(partial(_select, parts), [None, *cuts], [*cuts, None]))
-    stops = np.cumsum([len(keys) for keys, _ in chosen])
-    sorted_keys, sorted_counts = np.empty(stops[-1], np.uint64), np.empty(stops[-1], np.int64)
+class Drained:
+    """Tiles of a table that needed no merging: the same face as `Merged`."""
 
-    def sort(i: int) -> None:
-        keys, counts = chosen[i]
-        place = slice(stops[i] - len(keys), stops[i])
-        starts = np.empty((kernels.SORT_PASSES, 1 << kernels.SORT_BITS), np.int64)
-        if not kernels.sort_by_key(keys, counts, sorted_keys[place], sorted_counts[place], starts):
-            sorted_keys[place], sorted_counts[place] = keys, counts
+    def __init__(self, finished: CountedKeys) -> None:
+        self._finished = finished
+        self.distinct = finished.distinct
+        self.largest = finished.largest
 
-    list(pool.map(sort, range(len(chosen))))
-    return sorted_keys, sorted_counts
+    def __iter__(self) -> Iterator[Counted]:
+        """Yield all tiles in one block."""
+        if len(self._finished.keys):
+            yield self._finished.keys, self._finished.counts
 
 
-def _select(
-    parts: Sequence[CountedKeys], low: int | None, high: int | None
-) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    """Return the tiles with low <= key < high, in any order; None stands for no bound."""
-    room = sum(len(part.keys) for part in parts)  # what is not filled is never mapped to memory
-    keys, counts = np.empty(room, np.uint64), np.empty(room, np.int64)
-    n = 0
-    for part in parts:
-        n += kernels.select_range(
-            part.keys, part.counts, low or 0, high or 0, high is None, keys[n:], counts[n:]
-        )
-    return keys[:n], counts[:n]
+def _settle(group: Group) -> None:
+    with group.lock:
+        group.settle()
 
 
 class Appender:
@@ -231,14 +267,14 @@ class Appender:
         self._table = table
         self._first_group = 7 * table._turn  # noqa: SLF001 - the two classes are one mechanism
         self._cache = np.zeros((1 << kernels.CACHE_BITS, 2), np.uint64)
-        self._entries = zeroed((LIST_KEYS, 2), np.uint64)
-        self._ordered = zeroed((LIST_KEYS, 2), np.uint64)
+        self._entries = zeroed((table.sizes.list_keys, 2), np.uint64)
+        self._ordered = zeroed((table.sizes.list_keys, 2), np.uint64)
         self._starts = np.empty((1 << PARTITION_BITS) + 1, np.int64)
         self._place = np.empty_like(self._starts)
         self._n = 0
 
     def append(self, keys: npt.NDArray[np.uint64], n: int) -> None:
-        """Count the first `n` of the tile keys, one point each (n at most `LIST_KEYS`)."""
+        """Count the first `n` of the tile keys, one point each (n at most the list's length)."""
         if self._n + n > len(self._entries):
             self._hand_over()
         self._n += kernels.combine_keys(keys, n, self._cache, self._entries[self._n :])

@@ -1,0 +1,65 @@
+"""What one run may use: threads, memory, and disk for what memory does not hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gridcli.runtime.budget import MemoryBudget
+from gridcli.runtime.capacity import default_limit_bytes
+from gridcli.runtime.spill import SpillFile
+from gridcli.runtime.threads import usable_cores
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+
+class Workspace:
+    """Threads, memory and temporary disk of a run.
+
+    Parameters
+    ----------
+    threads : int
+        0: all cores that this process may use.
+    limit_bytes : int or None
+        Largest resident size of the process; None: half of what the machine has.
+    temp_dir : str or None
+        Folder for temporary data; None: the system's.
+    reserve_bytes : int
+        Memory that the run takes beside what it claims of the budget, such as readers' buffers.
+
+    Attributes
+    ----------
+    threads : int
+    budget : MemoryBudget
+    spill : SpillFile
+        Takes no disk until something is spilled.
+    """
+
+    def __init__(
+        self,
+        threads: int = 0,
+        limit_bytes: int | None = None,
+        temp_dir: str | None = None,
+        *,
+        reserve_bytes: int = 0,
+    ) -> None:
+        self.threads = threads or usable_cores()
+        limit = default_limit_bytes() if limit_bytes is None else limit_bytes
+        self.budget = MemoryBudget(limit, reserve_bytes)
+        self.spill = SpillFile(temp_dir)
+
+    def close(self) -> None:
+        """Give the disk space back; safe to call twice."""
+        self.spill.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
