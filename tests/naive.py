@@ -6,7 +6,9 @@ Every kernel is compared with a function here. Nothing here is fast, vectorised 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import json
 import math
 import re
 from dataclasses import dataclass
@@ -216,6 +218,17 @@ def add_counts(runs: Iterable[dict[int, int]], least: int) -> dict[int, int]:
     return {key: count for key, count in total.items() if count >= least}
 
 
+# --- Coarsening ---------------------------------------------------------------------------------
+
+
+def coarsened(count: dict[tuple[int, int], int], m: int) -> dict[tuple[int, int], int]:
+    """Counts of the tiles whose indexes are floor-divided by m."""
+    sums: dict[tuple[int, int], int] = {}
+    for (x, y), n in count.items():
+        sums[x // m, y // m] = sums.get((x // m, y // m), 0) + n
+    return sums
+
+
 # --- Reading: numbers and CSV -------------------------------------------------------------------
 
 
@@ -273,3 +286,23 @@ def csv_records(text: str, delimiter: str) -> list[CsvRecord]:
         line += len(taken)
         taken.clear()
     return records
+
+
+# --- States -------------------------------------------------------------------------------------
+
+
+def content_hash(
+    grid: dict[str, object], rows: dict[str, int], tiles: Iterable[tuple[int, int, int]]
+) -> str:
+    """Content hash of a state: of the description of its grid, its rows, and (x, y, count)."""
+    ordered = sorted(tiles, key=lambda tile: (tile[1], tile[0]))
+    digests = b""
+    for start in range(0, len(ordered), 65536):
+        group = ordered[start : start + 65536]
+        digest = hashlib.sha256()
+        for column, width in ((0, 4), (1, 4), (2, 8)):
+            for tile in group:
+                digest.update(tile[column].to_bytes(width, "little", signed=True))
+        digests += digest.digest()
+    header = json.dumps({"grid": grid, "rows": rows}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(f"gridcli state 1\n{header}\n".encode() + digests).hexdigest()

@@ -16,8 +16,9 @@ PACKAGE = REPOSITORY / "gridcli"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 MAY_IMPORT = {
-    "cli": {"raster", "tiles", "grid", "points", "output", "synth", "runtime", "errors"},
+    "cli": {"raster", "states", "tiles", "grid", "points", "output", "synth", "runtime", "errors"},
     "raster": {"tiles", "grid", "points", "output", "runtime", "errors"},
+    "states": {"tiles", "grid", "points", "output", "runtime", "errors"},
     "tiles": {"grid", "runtime", "errors"},
     "synth": {"output", "grid", "runtime", "errors"},
     "points": {"grid", "runtime", "errors"},

@@ -134,7 +134,7 @@ class StagedFile:
     def _create(self) -> bool:
         """Create and lock a temporary; False if another run took it for a stale one meanwhile."""
         ending = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._temporary = self.place.with_name(f"{_stem(self.place)}{ending}.tmp")
+        self._temporary = self.place.with_name(f"{hidden_stem(self.place)}{ending}.tmp")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         descriptor = os.open(self._temporary, flags, 0o666)
         self.file = OutputFile(self.target.name, descriptor)
@@ -184,8 +184,8 @@ def refuse_newcomer(staged: StagedFile) -> None:
         )
 
 
-def _stem(place: Path) -> str:
-    """Return how the names of a target's temporaries begin."""
+def hidden_stem(place: Path) -> str:
+    """Return how the names of the files that stand beside a target for a while begin."""
     name = place.name
     if len(os.fsencode(name)) > LONGEST_STEM:
         name = hashlib.sha256(os.fsencode(name)).hexdigest()
@@ -194,7 +194,7 @@ def _stem(place: Path) -> str:
 
 def _temporaries_of(place: Path) -> Iterator[Path]:
     """Yield the temporaries of any run for a target."""
-    pattern = re.compile(re.escape(_stem(place)) + r"\d+-[0-9a-f]{8}\.tmp")
+    pattern = re.compile(re.escape(hidden_stem(place)) + r"\d+-[0-9a-f]{8}\.tmp")
     with os.scandir(place.parent) as entries:
         names = [entry.name for entry in entries if pattern.fullmatch(entry.name)]
     yield from (place.with_name(name) for name in names)

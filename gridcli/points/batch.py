@@ -142,6 +142,14 @@ class RowCounts:
         for reason, count in other.reasons.items():
             self.reasons[reason] += count
 
+    def record(self) -> dict[str, int]:
+        """Return the counts as one flat record: read, used, and each reason by its label."""
+        return {
+            "read": self.read,
+            "used": self.used,
+            **{reason.label: n for reason, n in self.reasons.items()},
+        }
+
     @property
     def bad(self) -> int:
         """Rows counted by `--max-bad`: ragged, null, not a number, out of range."""
