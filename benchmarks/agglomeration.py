@@ -22,7 +22,7 @@ from scipy.sparse.csgraph import connected_components
 from gridcli.grid.grid import Grid
 from gridcli.grid.keys import pack, unpack
 from gridcli.raster.agglomerate import agglomerate
-from gridcli.raster.hubs import build_hubs
+from gridcli.raster.cluster import cluster
 from gridcli.runtime.threads import usable_cores
 from gridcli.tiles.tiles import Tiles
 
@@ -119,22 +119,22 @@ def main() -> None:
     components = ours()
     n_scipy, label = scipy_components(tiles)
     _assert_same_partition(components.label, label)
-    hubs = build_hubs(tiles, components)
+    hubs = cluster(tiles, threads=options.threads)
     print(
         f"{len(tiles)} significant tiles in {len(np.unique(tiles.y))} rows, {n_scipy} components, "
         f"{len(hubs)} hubs of 4 or more tiles; {options.threads} threads, {options.runs} runs\n"
     )
-    times: dict[str, list[float]] = {"gridcli": [], "scipy": [], "hubs": []}
+    times: dict[str, list[float]] = {"gridcli": [], "scipy": [], "cluster": []}
     for _ in range(options.runs):
         times["gridcli"].append(_seconds(ours))
         times["scipy"].append(_seconds(lambda: scipy_components(tiles)))
-        times["hubs"].append(_seconds(lambda: build_hubs(tiles, components)))
+        times["cluster"].append(_seconds(lambda: cluster(tiles, threads=options.threads)))
     ratios = [b / a for a, b in zip(times["gridcli"], times["scipy"], strict=True)]
     print("| | median | spread |\n|---|---|---|")
     print(_row("gridcli agglomerate", times["gridcli"], " s"))
     print(_row("scipy, edges and components", times["scipy"], " s"))
     print(_row("scipy / gridcli, per pair of runs", ratios, ""))
-    print(_row("gridcli build_hubs", times["hubs"], " s"))
+    print(_row("gridcli cluster: agglomerate, and describe the hubs", times["cluster"], " s"))
 
 
 if __name__ == "__main__":

@@ -14,16 +14,15 @@ from gridcli.errors import UsageError
 from gridcli.grid.ellipsoid import radii_of_curvature
 from gridcli.grid.grid import Grid
 from gridcli.raster import layers
-from gridcli.raster.agglomerate import METRICS, agglomerate
-from gridcli.raster.hubs import build_hubs
+from gridcli.raster.agglomerate import METRICS
+from gridcli.raster.cluster import cluster
 from gridcli.raster.layers import gridcli_record, hubs_layer, tiles_layer
 from tests import naive
 from tests.tile_examples import tile_counts, tiles_of
 
 
 def hubs_of(grid, count, *, delta=1, metric="chebyshev", mu=1):
-    tiles = tiles_of(grid, count)
-    return build_hubs(tiles, agglomerate(tiles, delta=delta, metric=metric), mu=mu)
+    return cluster(tiles_of(grid, count), mu=mu, delta=delta, metric=metric)
 
 
 def ring(grid, row, columns=None):
@@ -37,8 +36,10 @@ def assert_same_hubs(hubs, expected):
     assert len(hubs) == len(expected)
     assert hubs.hub_id.tolist() == list(range(1, len(expected) + 1))
     members = {}
-    for x, y, hub in zip(hubs.tiles.x, hubs.tiles.y, hubs.tile_hub, strict=True):
-        members.setdefault(int(hub), set()).add((int(x), int(y)))
+    for tiles, tile_hub in hubs.labelled_blocks():
+        for x, y, hub in zip(tiles.x.tolist(), tiles.y.tolist(), tile_hub.tolist(), strict=True):
+            members.setdefault(hub, set()).add((x, y))
+    assert members.keys() <= {-1, *range(len(hubs))}
     for i, hub in enumerate(expected):
         assert members[i] == hub.tiles
         assert hubs.hub_key[i] == f"{grid.name}/{hub.smallest[0]}/{hub.smallest[1]}"
@@ -84,7 +85,6 @@ def test_equal_exact_fractions(case, delta, metric, mu):
     expected = naive.hubs(components, count, mu, grid)
     hubs = hubs_of(grid, count, delta=delta, metric=metric, mu=mu)
     assert_same_hubs(hubs, expected)
-    assert set(hubs.tile_hub.tolist()) <= {-1, *range(len(hubs))}
 
 
 @pytest.mark.parametrize("planar", [True, False])
@@ -153,7 +153,8 @@ def test_no_tile_and_no_hub():
     assert len(hubs_of(grid, {})) == 0
     few = hubs_of(grid, {(1, 1): 5, (2, 1): 5}, mu=3)
     assert len(few) == 0
-    assert few.tile_hub.tolist() == [-1, -1]
+    ((_, tile_hub),) = few.labelled_blocks()
+    assert tile_hub.tolist() == [-1, -1]
     for layer in (hubs_layer(few, {}), tiles_layer(hubs_of(grid, {}), {})):
         assert layer.rows == 0
         assert list(layer.batches()) == []

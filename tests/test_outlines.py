@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 
 from gridcli.grid.grid import Grid
 from gridcli.output.layer import Geometry
+from gridcli.raster.labels import TileLabels
 from gridcli.raster.model import Hubs
-from gridcli.raster.outlines import geometry as outlines
-from gridcli.raster.outlines.geometry import HubTiles, group_by_hub, outline_geometry
+from gridcli.raster.outlines import grouping
+from gridcli.raster.outlines.geometry import outline_geometry
+from gridcli.raster.outlines.grouping import HubTiles, group_by_hub
 from gridcli.raster.outlines.layers import clusters_layer, hubs_polygon_layer
 from gridcli.tiles.tiles import Tiles
 from tests.layer_examples import shapes, written
@@ -45,7 +47,7 @@ def hubs_of(tile_sets: list[set[tuple[int, int]]], grid: Grid = PLANAR) -> Hubs:
     numbers = np.linspace(1, 2, n)
     return Hubs(
         tiles=Tiles(grid, x, y, np.full(len(x), 5, dtype=np.int64)),
-        tile_hub=tile_hub,
+        labels=TileLabels([tile_hub]),
         hub_id=np.arange(1, n + 1),
         hub_key=[f"{grid.name}/{x}/{y}" for y, x in (min((y, x) for x, y in s) for s in tile_sets)],
         points=5 * sizes,
@@ -222,7 +224,7 @@ def test_batches_leave_no_trace(tile_sets: list[set[tuple[int, int]]], size: int
     hubs = hubs_of(apart)
     whole = written(clusters_layer(hubs, RECORD), "csv")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(outlines, "TILES_PER_BATCH", size)
+        patch.setattr(grouping, "TILES_PER_BATCH", size)
         assert written(clusters_layer(hubs, RECORD), "csv") == whole
 
 

@@ -69,12 +69,7 @@ def agglomerate(
     >>> agglomerate(Tiles(Grid.degrees(4), x, y, np.full(3, 5))).label
     array([0, 0, 1], dtype=int32)
     """
-    if delta < 1:
-        raise UsageError(
-            f"--delta {delta} must be at least 1: neighbours are that many tiles apart."
-        )
-    if metric not in METRICS:
-        raise UsageError(f"--metric {metric!r} must be one of {', '.join(METRICS)}.")
+    check_neighbourhood(delta, metric)
     if not len(tiles):
         return Components(np.empty(0, np.int32), 0)
     from gridcli.raster.kernels import number_components
@@ -88,6 +83,16 @@ def agglomerate(
     for border in borders[1:-1]:
         forest.join_border(border)
     return Components(forest.parent, int(number_components(forest.parent)))
+
+
+def check_neighbourhood(delta: int, metric: str) -> None:
+    """Raise `UsageError` where `delta` is below 1 or the metric is unknown."""
+    if delta < 1:
+        raise UsageError(
+            f"--delta {delta} must be at least 1: neighbours are that many tiles apart."
+        )
+    if metric not in METRICS:
+        raise UsageError(f"--metric {metric!r} must be one of {', '.join(METRICS)}.")
 
 
 def rows_of(tiles: Tiles) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:

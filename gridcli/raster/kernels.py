@@ -11,8 +11,9 @@ Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 Float64s = npt.NDArray[np.float64]
 
-# Columns of `sum_components`.
-N_TILES, POINTS, PEAK, FIRST_TILE, LAST_TILE, X_MIN, X_MAX = range(7)
+# Columns of `sum_components`: of the smallest tile X_FIRST and Y_FIRST, of the last one Y_LAST.
+N_SUMS = 8
+N_TILES, POINTS, PEAK, X_FIRST, Y_FIRST, Y_LAST, X_MIN, X_MAX = range(N_SUMS)
 # Columns of the exact and of the floating sums of `sum_hubs`.
 SUM_X, SUM_Y, SUM_BEYOND, SUM_POINTS = range(4)
 MEAN_X, MEAN_Y, SPREAD_X, SPREAD_Y, AREA, AREA_LOST = range(6)
@@ -119,28 +120,32 @@ def number_components(parent: Int32s) -> int:
     return n_components
 
 
-@kernel("int32[:], int32[:], int64[:], int64[:,:]")
-def sum_components(tile_component: Int32s, x: Int32s, count: Int64s, sums: Int64s) -> None:
-    """Add tiles up by component, -1 for none, in `sums`: zeros, its seven columns named above."""
-    for tile in range(len(tile_component)):
-        of = tile_component[tile]
+@kernel("int32[:], int32[:], int32[:], int64[:], int64[:,:]")
+def sum_components(label: Int32s, x: Int32s, y: Int32s, count: Int64s, sums: Int64s) -> None:
+    """Add tiles up by label, -1 for none, to `sums`: its eight columns named above, zeros at first.
+
+    Tiles may come in several calls, in their order.
+    """
+    for tile in range(len(label)):
+        of = label[tile]
         if of < 0:
             continue
         if sums[of, N_TILES] == 0:
-            sums[of, FIRST_TILE] = tile
+            sums[of, X_FIRST] = x[tile]
+            sums[of, Y_FIRST] = y[tile]
             sums[of, X_MIN] = x[tile]
             sums[of, X_MAX] = x[tile]
         sums[of, N_TILES] += 1
         sums[of, POINTS] += count[tile]
         sums[of, PEAK] = max(sums[of, PEAK], count[tile])
-        sums[of, LAST_TILE] = tile
+        sums[of, Y_LAST] = y[tile]
         sums[of, X_MIN] = min(sums[of, X_MIN], x[tile])
         sums[of, X_MAX] = max(sums[of, X_MAX], x[tile])
 
 
 @kernel(
-    "int32[:], int32[:], int32[:], int64[:], float64[:], int64[:], int64[:], int64, float64, "
-    "int64[:,:], float64[:,:]"
+    "int32[:], int32[:], int32[:], int64[:], float64[:], int64[:], int64[:], int64[:], int64, "
+    "float64, int64[:,:], float64[:,:]"
 )
 def sum_hubs(
     tile_hub: Int32s,
@@ -148,7 +153,8 @@ def sum_hubs(
     y: Int32s,
     count: Int64s,
     row_area: Float64s,
-    first_tile: Int64s,
+    first_x: Int64s,
+    first_y: Int64s,
     cut: Int64s,
     columns: int,
     overlap: float,
@@ -157,17 +163,20 @@ def sum_hubs(
 ) -> None:
     """Sum each hub's tiles, in tile units relative to its smallest tile.
 
+    Tiles may come in several calls, in their order: all that is known of a hub stands in its sums.
+
     Parameters
     ----------
     tile_hub : hub of each tile, -1 for none
     x, y, count : the tiles, sorted by (y, x)
     row_area : area of a tile of each non-empty row
-    first_tile : smallest tile of each hub
+    first_x, first_y : smallest tile of each hub
     cut : westernmost column of each hub; columns before it lie beyond 180 degrees
     columns : columns around the earth
     overlap : tiles by which `columns` exceed the circle: what two partial columns lack
-    exact : zeros, shape (n_hubs, 4): count-weighted sums of x, of y, of being beyond 180, counts
-    floating : zeros, shape (n_hubs, 6): count-weighted means of x and y, sums of squared
+    exact : zeros at first, shape (n_hubs, 4): count-weighted sums of x, of y, of being beyond 180,
+        counts
+    floating : zeros at first, shape (n_hubs, 6): count-weighted means of x and y, sums of squared
         deviations from them (West 1979), area and what its summation lost (Neumaier 1974)
     """
     row = -1
@@ -179,11 +188,10 @@ def sum_hubs(
         hub = tile_hub[tile]
         if hub < 0:
             continue
-        origin = first_tile[hub]
         weight = count[tile]
-        beyond = int(x[tile] < cut[hub]) - int(x[origin] < cut[hub])
-        dx = x[tile] - x[origin] + beyond * columns
-        dy = y[tile] - y[origin]
+        beyond = int(x[tile] < cut[hub]) - int(first_x[hub] < cut[hub])
+        dx = x[tile] - first_x[hub] + beyond * columns
+        dy = y[tile] - first_y[hub]
         before = float(exact[hub, SUM_POINTS])
         exact[hub, SUM_X] += weight * dx
         exact[hub, SUM_Y] += weight * dy

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from gridcli.output.layer import Geometry, Layer, LayerBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from gridcli.grid.grid import Grid
     from gridcli.raster.model import Hubs
@@ -73,23 +73,31 @@ def hubs_layer(hubs: Hubs, record: dict[str, Any], *, crs: str | None = None) ->
     crs : str, optional
         ``EPSG:n`` of planar coordinates.
     """
-    import pyarrow as pa
-
-    planar = hubs.tiles.grid.planar
-    table = pa.RecordBatch.from_pydict(
-        {
-            PLANAR_NAMES.get(name, name) if planar else name: _hub_column(hubs, name)
-            for name in HUB_COLUMNS
-        }
-    )
+    columns = hub_columns(hubs)
+    schema = hub_rows(hubs, columns, slice(0, 0)).schema
 
     def batches() -> Iterator[LayerBatch]:
         for start in range(0, len(hubs), ROWS_PER_BATCH):
             rows = slice(start, start + ROWS_PER_BATCH)
             centroids = Geometry("point", hubs.lon[rows], hubs.lat[rows])
-            yield LayerBatch(table.slice(start, ROWS_PER_BATCH), centroids)
+            yield LayerBatch(hub_rows(hubs, columns, rows), centroids)
 
-    return Layer("hubs", table.schema, "point", len(hubs), batches, planar, crs, record)
+    return Layer("hubs", schema, "point", len(hubs), batches, hubs.tiles.grid.planar, crs, record)
+
+
+def hub_columns(hubs: Hubs) -> tuple[str, ...]:
+    """Return the columns of the layer "hubs", by their geographic names."""
+    return HUB_COLUMNS if hubs.absorbed is None else (*HUB_COLUMNS, "absorbed")
+
+
+def hub_rows(hubs: Hubs, columns: Iterable[str], rows: slice) -> Any:
+    """Return some columns, by their geographic names, of some hubs as a pyarrow.RecordBatch."""
+    import pyarrow as pa
+
+    planar = hubs.tiles.grid.planar
+    names = [PLANAR_NAMES.get(name, name) if planar else name for name in columns]
+    arrays = [_hub_column(hubs, name, rows) for name in columns]
+    return pa.RecordBatch.from_arrays(arrays, names=names)
 
 
 def tiles_layer(hubs: Hubs, record: dict[str, Any], *, crs: str | None = None) -> Layer:
@@ -119,39 +127,41 @@ def tiles_layer(hubs: Hubs, record: dict[str, Any], *, crs: str | None = None) -
     )
 
     def batches() -> Iterator[LayerBatch]:
-        for start in range(0, len(tiles), ROWS_PER_BATCH):
-            rows = slice(start, start + ROWS_PER_BATCH)
-            hub = hubs.tile_hub[rows]
-            in_hub = pa.array(hub, mask=hub < 0)
-            columns = [
-                pa.array(tiles.x[rows]),
-                pa.array(tiles.y[rows]),
-                pa.array(tiles.count[rows]),
-                pa.repeat("significant", len(hub)),
-                pa.array(hubs.hub_id).take(in_hub),
-                hub_key.take(in_hub),
-            ]
-            yield LayerBatch(
-                pa.RecordBatch.from_arrays(columns, schema=schema), _boxes(tiles, rows)
-            )
+        for block, hub_of_block in hubs.labelled_blocks():
+            for start in range(0, len(block), ROWS_PER_BATCH):
+                part = block.piece(start, start + ROWS_PER_BATCH)
+                hub = hub_of_block[start : start + ROWS_PER_BATCH]
+                in_hub = pa.array(hub, mask=hub < 0)
+                columns = [
+                    pa.array(part.x),
+                    pa.array(part.y),
+                    pa.array(part.count),
+                    pa.repeat("significant", len(hub)),
+                    pa.array(hubs.hub_id).take(in_hub),
+                    hub_key.take(in_hub),
+                ]
+                yield LayerBatch(pa.RecordBatch.from_arrays(columns, schema=schema), _boxes(part))
 
     return Layer("tiles", schema, "polygon", len(tiles), batches, tiles.grid.planar, crs, record)
 
 
-def _hub_column(hubs: Hubs, name: str) -> Any:
-    """Return a column of the hubs as an Arrow array; what is not finite is null."""
+def _hub_column(hubs: Hubs, name: str, rows: slice) -> Any:
+    """Return a column of some hubs as an Arrow array; what is not finite is null."""
     import pyarrow as pa
 
     if name == "hub_key":
-        return pa.array(hubs.hub_key, pa.string())
-    values = hubs.n_tiles if name == "tiles" else getattr(hubs, name)
+        return pa.array(hubs.hub_key[rows], pa.string())
+    if name == "absorbed":
+        absorbed = hubs.absorbed or []
+        return pa.array([" ".join(keys) or None for keys in absorbed[rows]], pa.string())
+    values = (hubs.n_tiles if name == "tiles" else getattr(hubs, name))[rows]
     return pa.array(values, mask=~np.isfinite(values))
 
 
-def _boxes(tiles: Tiles, rows: slice) -> Geometry:
+def _boxes(tiles: Tiles) -> Geometry:
     """Return the rectangles of consecutive tiles, each a closed counter-clockwise ring."""
     grid = tiles.grid
-    x, y = tiles.x[rows].astype(np.int64), tiles.y[rows].astype(np.int64)
+    x, y = tiles.x.astype(np.int64), tiles.y.astype(np.int64)
     west, east = grid.edges_x(x), grid.edges_x(x + 1)
     south, north = grid.edges_y(y), grid.edges_y(y + 1)
     rings: npt.NDArray[np.int64] = np.arange(len(x) + 1)

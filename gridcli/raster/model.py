@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from gridcli.tiles.tiles import Tiles
+from gridcli.raster.labels import TileLabels, labelled_blocks
+from gridcli.tiles.tiles import TileBlocks, Tiles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @dataclass(frozen=True)
@@ -36,10 +41,10 @@ class Hubs:
 
     Attributes
     ----------
-    tiles : Tiles
+    tiles : TileBlocks
         All significant tiles (count >= tau), also those whose component is below mu.
-    tile_hub : ndarray of int32, shape (n_tiles,)
-        0-based position in the hub arrays of the hub that each tile belongs to; -1: none.
+    labels : TileLabels
+        What `labelled_blocks` tells of the tiles.
     hub_id : ndarray of int64
         1-based rank by points, ties by smallest tile: always 1 … n.
     hub_key : list of str
@@ -47,10 +52,13 @@ class Hubs:
     points, n_tiles, peak : ndarray of int64
     lon, lat, radius_m, area_m2, density, west, south, east, north : ndarray of float64
         west > east for a hub that crosses 180 degrees.
+    absorbed : list of list of str, or None
+        Keys of earlier hubs that each hub has taken in; None where nothing is known of earlier
+        hubs.
     """
 
-    tiles: Tiles
-    tile_hub: npt.NDArray[np.int32]
+    tiles: TileBlocks
+    labels: TileLabels
     hub_id: npt.NDArray[np.int64]
     hub_key: list[str]
     points: npt.NDArray[np.int64]
@@ -65,6 +73,18 @@ class Hubs:
     south: npt.NDArray[np.float64]
     east: npt.NDArray[np.float64]
     north: npt.NDArray[np.float64]
+    absorbed: list[list[str]] | None = None
 
     def __len__(self) -> int:
         return len(self.hub_id)
+
+    def labelled_blocks(self) -> Iterator[tuple[Tiles, npt.NDArray[np.int32]]]:
+        """Yield all tiles in ascending order, in pieces of any size, none empty.
+
+        Yields
+        ------
+        tiles : Tiles
+        hub : ndarray of int32, shape (n,)
+            0-based position in the hub arrays of the hub that each tile belongs to; -1: none.
+        """
+        return labelled_blocks(self.tiles, self.labels)

@@ -15,9 +15,8 @@ from gridcli.grid import keys
 from gridcli.grid.grid import Grid
 from gridcli.grid.project import Selection
 from gridcli.points.batch import BAD_REASONS, PointBatch, Reason, RowCounts
-from gridcli.raster.agglomerate import agglomerate
+from gridcli.raster.cluster import cluster
 from gridcli.raster.contract import Contraction
-from gridcli.raster.hubs import build_hubs
 from gridcli.raster.model import Hubs
 from gridcli.runtime.precompile import compile_ahead
 from gridcli.runtime.threads import usable_cores
@@ -183,14 +182,18 @@ def find_hubs(
         del job  # the table is larger than all that follows
         tiles = Tiles(grid, *keys.unpack(counted.keys), counted.counts)
     with _timed(seconds, "agglomerate"):
-        components = call(
+        hubs = call(
             partial(
-                agglomerate, tiles, delta=options.delta, metric=options.metric, threads=threads
+                cluster,
+                tiles,
+                mu=options.mu,
+                delta=options.delta,
+                metric=options.metric,
+                threads=threads,
+                stop=stop,
             ),
             stop,
         )
-    with _timed(seconds, "hubs"):
-        hubs = call(partial(build_hubs, tiles, components, mu=options.mu), stop)
     return RasterResult(hubs, counts, counted.distinct, counted.largest, seconds)
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from gridcli.grid.grid import Grid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 
 class TileBlocks(Protocol):
@@ -53,3 +53,20 @@ class Tiles:
         """Yield the tiles in one piece (`TileBlocks`)."""
         if len(self):
             yield self
+
+    def piece(self, begin: int, end: int) -> Tiles:
+        """Return the tiles at positions [begin, end); they share memory with these."""
+        rows = slice(begin, end)
+        return Tiles(self.grid, self.x[rows], self.y[rows], self.count[rows])
+
+
+def join_tiles(pieces: Sequence[Tiles]) -> Tiles:
+    """Return pieces that follow each other, at least one, as one; a single one as it is."""
+    if len(pieces) == 1:
+        return pieces[0]
+    return Tiles(
+        pieces[0].grid,
+        np.concatenate([piece.x for piece in pieces]),
+        np.concatenate([piece.y for piece in pieces]),
+        np.concatenate([piece.count for piece in pieces]),
+    )

@@ -2,60 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from gridcli.output.layer import Geometry
+from gridcli.raster.outlines.grouping import BYTES_PER_TRACED_TILE, check_outline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from gridcli.raster.outlines.grouping import HubTiles
 
-    from gridcli.grid.grid import Grid
-    from gridcli.raster.model import Hubs
-
-TILES_PER_BATCH = 65_536
-
-
-@dataclass(frozen=True)
-class HubTiles:
-    """The tiles of hubs, grouped by hub.
-
-    Attributes
-    ----------
-    grid : Grid
-    x, y : ndarray of int32, shape (n,)
-        Sorted by hub, then (y, x).
-    start : ndarray of int64, shape (n_hubs + 1,)
-        Where each hub's tiles begin.
-    """
-
-    grid: Grid
-    x: npt.NDArray[np.int32]
-    y: npt.NDArray[np.int32]
-    start: npt.NDArray[np.int64]
-
-    def ranges(self, first: int, stop: int) -> Iterator[tuple[int, int]]:
-        """Yield ranges of hubs from `first` to `stop`, of about `TILES_PER_BATCH` tiles each."""
-        while first < stop:
-            enough = np.searchsorted(self.start, self.start[first] + TILES_PER_BATCH, side="right")
-            last = min(max(int(enough) - 1, first + 1), stop)
-            yield first, last
-            first = last
+BYTES_PER_EDGE = 28
+"""Memory for each side of the boundary while it is traced."""
+BYTES_PER_VERTEX = 200
+"""Memory for each vertex of the outline while it is encoded, in the largest format."""
 
 
-def group_by_hub(hubs: Hubs) -> HubTiles:
-    """Return the tiles of each hub, leaving out those of no hub."""
-    tiles = hubs.tiles
-    order = np.argsort(hubs.tile_hub, kind="stable")
-    order = order[len(order) - int(hubs.n_tiles.sum()) :]
-    start = np.concatenate([[0], np.cumsum(hubs.n_tiles)]).astype(np.int64)
-    return HubTiles(tiles.grid, tiles.x[order], tiles.y[order], start)
-
-
-def outline_geometry(tiles: HubTiles, first: int, stop: int) -> Geometry:
+def outline_geometry(
+    tiles: HubTiles, first: int, stop: int, memory_bytes: int | None = None
+) -> Geometry:
     """Return the outlines of the hubs from `first` to `stop` as multipolygons.
 
     Every polygon is a set of tiles connected through sides, dissolved, with its holes; polygons
@@ -66,12 +32,20 @@ def outline_geometry(tiles: HubTiles, first: int, stop: int) -> Geometry:
     ----------
     tiles : HubTiles
     first, stop : int
-        Positions of hubs; `stop` is not included.
+        Positions of hubs in `tiles`; `stop` is not included.
+    memory_bytes : int or None
+        Most that the outline of a single hub may take, its encoding included. Ranges of more
+        hubs are small (`HubTiles.ranges`) and not looked at.
 
     Returns
     -------
     Geometry
         Of kind "multipolygon", a row a hub.
+
+    Raises
+    ------
+    ResourceError
+        The outline does not fit in `memory_bytes`.
     """
     from gridcli.raster.outlines import kernels
 
@@ -81,6 +55,11 @@ def outline_geometry(tiles: HubTiles, first: int, stop: int) -> Geometry:
     n = len(x)
     near = np.full((n, 8), -1, dtype=np.int32)
     edges = kernels.link_tiles(x, y, hub_start, near)
+    needed = BYTES_PER_TRACED_TILE * n + BYTES_PER_EDGE * edges
+    hub = tiles.first_hub + first
+    limit = memory_bytes if stop == first + 1 else None
+    if limit is not None:
+        check_outline(hub, n, needed, limit)
     part = np.full(n, -1, dtype=np.int32)
     kernels.label_parts(near, part, np.empty(n, dtype=np.int32))
 
@@ -104,6 +83,10 @@ def outline_geometry(tiles: HubTiles, first: int, stop: int) -> Geometry:
         ring_is_hole,
     )
 
+    if limit is not None:
+        vertices = int(ring_stop[rings - 1])
+        check_outline(hub, n, needed + BYTES_PER_VERTEX * vertices, limit)
+
     # A polygon's rings stand together, its exterior first.
     order = np.lexsort((ring_is_hole[:rings], ring_part[:rings]))
     ring_start = np.concatenate([[0], ring_stop[: rings - 1]])[:rings]
@@ -114,8 +97,8 @@ def outline_geometry(tiles: HubTiles, first: int, stop: int) -> Geometry:
     )
     exteriors = np.flatnonzero(ring_is_hole[order] == 0)
     polygon_rings = np.append(exteriors, rings)
-    hub = np.searchsorted(hub_start, ring_part[order][exteriors], side="right") - 1
-    row_polygons = _offsets(np.bincount(hub, minlength=stop - first))
+    row = np.searchsorted(hub_start, ring_part[order][exteriors], side="right") - 1
+    row_polygons = _offsets(np.bincount(row, minlength=stop - first))
     return Geometry(
         "multipolygon",
         tiles.grid.edges_x(corner_x[vertex]),

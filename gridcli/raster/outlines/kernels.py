@@ -23,6 +23,38 @@ BELOW_RIGHT, ABOVE_RIGHT, ABOVE_LEFT, BELOW_LEFT = range(4, 8)
 UNSEEN, DONE = -1, -2
 
 
+@kernel("int32[:], int32[:], int32[:], int64, int64[:], int32[:], int32[:]")
+def group_tiles(
+    tile_hub: Int32s,
+    x: Int32s,
+    y: Int32s,
+    first: int,
+    place: Int64s,
+    grouped_x: Int32s,
+    grouped_y: Int32s,
+) -> None:
+    """Put the tiles of consecutive hubs, from hub `first` on, where each hub has its place.
+
+    Parameters
+    ----------
+    tile_hub : ndarray of int32, shape (n,)
+        Hub of each tile; tiles of other hubs, and of none (-1), are left out.
+    x, y : ndarray of int32, shape (n,)
+    first : int
+    place : ndarray of int64, shape (n_hubs,)
+        Where the next tile of each hub goes; moved on.
+    grouped_x, grouped_y : ndarray of int32
+        Receive the tiles.
+    """
+    for tile in range(len(tile_hub)):
+        hub = tile_hub[tile] - first
+        if hub < 0 or hub >= len(place):
+            continue
+        grouped_x[place[hub]] = x[tile]
+        grouped_y[place[hub]] = y[tile]
+        place[hub] += 1
+
+
 @kernel("int32[:], int32[:], int64[:], int32[:,:] -> int64")
 def link_tiles(x: Int32s, y: Int32s, hub_start: Int64s, near: Int32s) -> int:
     """Find the neighbours of every tile within its hub; return the number of boundary edges.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from gridcli.output.layer import Layer, LayerBatch
-from gridcli.raster.layers import hubs_layer
-from gridcli.raster.outlines.geometry import group_by_hub, outline_geometry
+from gridcli.raster.layers import hub_columns, hub_rows
+from gridcli.raster.outlines.geometry import outline_geometry
+from gridcli.raster.outlines.grouping import check_largest, group_by_hub, hub_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +17,9 @@ if TYPE_CHECKING:
 CLUSTER_COLUMNS = ("hub_id", "hub_key", "points", "tiles")
 
 
-def clusters_layer(hubs: Hubs, record: dict[str, Any], *, crs: str | None = None) -> Layer:
+def clusters_layer(
+    hubs: Hubs, record: dict[str, Any], *, crs: str | None = None, memory_bytes: int | None = None
+) -> Layer:
     """Return the layer "clusters": the dissolved outline of each hub's tiles.
 
     Parameters
@@ -29,28 +29,42 @@ def clusters_layer(hubs: Hubs, record: dict[str, Any], *, crs: str | None = None
         The record of `gridcli.raster.layers.gridcli_record`.
     crs : str, optional
         ``EPSG:n`` of planar coordinates.
+    memory_bytes : int or None
+        Take no more than about this much for tiles and outlines, at the price of walking over the
+        tiles more than once. None: no limit.
+
+    Raises
+    ------
+    ResourceError
+        The outline of a hub does not fit in `memory_bytes`: now, or when its batch is made.
     """
-    return _outlined(hubs_layer(hubs, record, crs=crs), hubs, "clusters", CLUSTER_COLUMNS)
+    return _outlined("clusters", CLUSTER_COLUMNS, hubs, record, crs, memory_bytes)
 
 
-def hubs_polygon_layer(hubs: Hubs, record: dict[str, Any], *, crs: str | None = None) -> Layer:
+def hubs_polygon_layer(
+    hubs: Hubs, record: dict[str, Any], *, crs: str | None = None, memory_bytes: int | None = None
+) -> Layer:
     """Return the layer "hubs" with outlines in place of centroids; see `clusters_layer`."""
-    layer = hubs_layer(hubs, record, crs=crs)
-    return _outlined(layer, hubs, layer.name, layer.schema.names)
+    return _outlined("hubs", hub_columns(hubs), hubs, record, crs, memory_bytes)
 
 
-def _outlined(layer: Layer, hubs: Hubs, name: str, columns: Sequence[str]) -> Layer:
-    """Return some columns of a layer of hubs with the hubs' outlines as its geometry."""
+def _outlined(
+    name: str,
+    columns: Sequence[str],
+    hubs: Hubs,
+    record: dict[str, Any],
+    crs: str | None,
+    memory_bytes: int | None,
+) -> Layer:
+    check_largest(hubs, memory_bytes)
 
     def batches() -> Iterator[LayerBatch]:
-        tiles = group_by_hub(hubs)
-        first = 0
-        for batch in layer.batches():
-            table = batch.table.select(columns)
-            for start, stop in tiles.ranges(first, first + len(table)):
-                rows = table.slice(start - first, stop - start)
-                yield LayerBatch(rows, outline_geometry(tiles, start, stop))
-            first += len(table)
+        for first, stop in hub_ranges(hubs, memory_bytes):
+            tiles = group_by_hub(hubs, first, stop)
+            for begin, end in tiles.ranges(0, stop - first):
+                rows = hub_rows(hubs, columns, slice(first + begin, first + end))
+                yield LayerBatch(rows, outline_geometry(tiles, begin, end, memory_bytes))
 
-    schema = pa.schema([layer.schema.field(column) for column in columns])
-    return replace(layer, name=name, schema=schema, geometry_kind="multipolygon", batches=batches)
+    schema = hub_rows(hubs, columns, slice(0, 0)).schema
+    planar = hubs.tiles.grid.planar
+    return Layer(name, schema, "multipolygon", len(hubs), batches, planar, crs, record)

@@ -1,0 +1,109 @@
+"""Tiles grouped by hub, as far as the memory reaches: what outlines are traced from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from gridcli.errors import ResourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gridcli.grid.grid import Grid
+    from gridcli.raster.model import Hubs
+
+TILES_PER_BATCH = 65_536
+BYTES_PER_GROUPED_TILE = 8
+BYTES_PER_TRACED_TILE = 64
+"""Memory for each tile of a hub while it is traced, without its boundary."""
+
+
+@dataclass(frozen=True)
+class HubTiles:
+    """The tiles of hubs, grouped by hub.
+
+    Attributes
+    ----------
+    grid : Grid
+    x, y : ndarray of int32, shape (n,)
+        Sorted by hub, then (y, x).
+    start : ndarray of int64, shape (n_hubs + 1,)
+        Where each hub's tiles begin.
+    first_hub : int
+        Position of the first of these hubs among all.
+    """
+
+    grid: Grid
+    x: npt.NDArray[np.int32]
+    y: npt.NDArray[np.int32]
+    start: npt.NDArray[np.int64]
+    first_hub: int = 0
+
+    def ranges(self, first: int, stop: int) -> Iterator[tuple[int, int]]:
+        """Yield ranges of hubs from `first` to `stop`, of about `TILES_PER_BATCH` tiles each."""
+        while first < stop:
+            enough = np.searchsorted(self.start, self.start[first] + TILES_PER_BATCH, side="right")
+            last = min(max(int(enough) - 1, first + 1), stop)
+            yield first, last
+            first = last
+
+
+def group_by_hub(hubs: Hubs, first: int = 0, stop: int | None = None) -> HubTiles:
+    """Return the tiles of the hubs from position `first` to `stop`, in one walk over all tiles."""
+    from gridcli.raster.outlines.kernels import group_tiles
+
+    start = np.concatenate([[0], np.cumsum(hubs.n_tiles[first:stop])]).astype(np.int64)
+    x, y = np.empty((2, int(start[-1])), np.int32)
+    place = start[:-1].copy()
+    for tiles, hub in hubs.labelled_blocks():
+        group_tiles(hub, tiles.x, tiles.y, first, place, x, y)
+    return HubTiles(hubs.tiles.grid, x, y, start, first)
+
+
+def hub_ranges(hubs: Hubs, memory_bytes: int | None) -> Iterator[tuple[int, int]]:
+    """Yield ranges of hubs whose tiles, grouped, take at most half of the memory, or one hub."""
+    if memory_bytes is None:
+        if len(hubs):
+            yield 0, len(hubs)
+        return
+    most = memory_bytes // (2 * BYTES_PER_GROUPED_TILE)
+    ends = np.cumsum(hubs.n_tiles)
+    first = 0
+    while first < len(hubs):
+        before = int(ends[first]) - int(hubs.n_tiles[first])
+        stop = max(first + 1, int(np.searchsorted(ends, before + most, side="right")))
+        yield first, stop
+        first = stop
+
+
+def check_largest(hubs: Hubs, memory_bytes: int | None) -> None:
+    """Raise `ResourceError` where the tiles of the largest hub alone leave no room to trace it."""
+    if memory_bytes is None or not len(hubs):
+        return
+    largest = int(np.argmax(hubs.n_tiles))
+    n_tiles = int(hubs.n_tiles[largest])
+    check_outline(largest, n_tiles, BYTES_PER_TRACED_TILE * n_tiles, memory_bytes)
+
+
+def check_outline(hub: int, n_tiles: int, needed: int, memory_bytes: int) -> None:
+    """Raise `ResourceError` where the outline of a hub needs more bytes than there are.
+
+    Parameters
+    ----------
+    hub : int
+        Position of the hub.
+    n_tiles : int
+        Its tiles.
+    needed, memory_bytes : int
+    """
+    if needed > memory_bytes:
+        raise ResourceError(
+            f"the outline of hub {hub + 1} does not fit in memory: its {n_tiles:,} tiles need at "
+            f"least {needed / 1e6:,.0f} MB, and {memory_bytes / 1e6:,.0f} MB are left. Raise "
+            "--max-memory, split the hub with a larger --tau, choose larger tiles with a coarser "
+            "--prec, or write hubs as points only."
+        )
