@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from gridcli.errors import InputError, UsageError
 from gridcli.grid.grid import INT32_MAX, Grid
-from gridcli.grid.project import Projector, Selection
 from tests.tile_examples import GRIDS
 
 FACTORS = st.sampled_from([1, 2, 3, 4, 5, 7, 10, 12, 20, 100, 250, 1000])
@@ -119,12 +118,6 @@ def test_coarsening_that_cannot_be():
         Grid.degrees(4).coarsened(3).coarsened(INT32_MAX)
     with pytest.raises(UsageError, match="too large"):
         Grid.planar_prec(-300).coarsened(7)
-
-
-def test_points_are_not_projected_onto_a_coarsened_grid():
-    with pytest.raises(UsageError, match="g4x2: contract"):
-        Projector(Grid.degrees(4).coarsened(2), Selection())
-    Projector(Grid.degrees(4).coarsened(10), Selection())
 
 
 @given(st.sampled_from(COARSE), FACTORS)

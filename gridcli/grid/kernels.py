@@ -269,3 +269,43 @@ def project_integers(
             reasons[n_rejected] = reason
             n_rejected += 1
     return n_keys, n_rejected
+
+
+@kernel("uint64[:], int64[:], int64, uint64[:], int64[:] -> int64")
+def coarsen_keys(keys, counts, m, out_keys, out_counts):
+    """Divide the indexes of tiles by `m`, rounding down; add up neighbours that become one tile.
+
+    Within a row of ascending keys, all tiles of a coarser one stand side by side, so that a
+    division is needed only where one coarser tile ends, and each comes out once for each row.
+
+    Parameters
+    ----------
+    keys : uint64 (n,)
+    counts : int64 (n,)
+    m : int
+        At least 1.
+    out_keys, out_counts : uint64, int64 (>= n,)
+        In the order of the input; a key may occur more than once.
+
+    Returns
+    -------
+    n_out : int
+    """
+    n = -1
+    first = np.uint64(0)  # keys of this row from `first` up to `beyond` are one coarser tile
+    beyond = np.uint64(0)
+    for i in range(keys.shape[0]):
+        key = keys[i]
+        if n < 0 or key < first or key >= beyond:
+            y = np.int64(key >> np.uint64(32)) - BIAS
+            x = np.int64(key & np.uint64(0xFFFFFFFF)) - BIAS
+            coarse_x = x // m
+            row = key - np.uint64(x + BIAS)
+            first = row + np.uint64(max(coarse_x * m + BIAS, 0))
+            beyond = row + np.uint64(min(coarse_x * m + m + BIAS, 1 << 32))
+            n += 1
+            out_keys[n] = _key(coarse_x, y // m)
+            out_counts[n] = counts[i]
+        else:
+            out_counts[n] += counts[i]
+    return n + 1
