@@ -21,19 +21,30 @@ from gridcli.output.formats import write_layer
 from gridcli.points.batch import Reason
 from gridcli.points.plan import ReadOptions
 from gridcli.points.reader import PointReader
+from gridcli.raster.counting import MaxBad, NoValidRowError, RowRules
 from gridcli.raster.layers import gridcli_record, hubs_layer, tiles_layer
 from gridcli.raster.outlines.layers import clusters_layer
-from gridcli.raster.run import MaxBad, NoValidRowError, RasterOptions, find_hubs
+from gridcli.raster.run import ClusterOptions, find_hubs
 from gridcli.runtime.progress import Progress
 from gridcli.runtime.signals import StopFlag
-from gridcli.tiles import table as tile_table
+from gridcli.runtime.workspace import Workspace
+from gridcli.tiles.table import TableSizes
 from tests import naive
 
 
-def run(paths, grid, *, read=None, **options):
-    with PointReader([str(path) for path in paths], read or ReadOptions()) as reader:
+def run(paths, grid, *, read=None, threads=2, rules=None, **options):
+    with (
+        Workspace(threads) as space,
+        PointReader([str(path) for path in paths], read or ReadOptions()) as reader,
+    ):
         return find_hubs(
-            reader, grid, RasterOptions(**options), progress=Progress(), stop=StopFlag()
+            reader,
+            grid,
+            ClusterOptions(**options),
+            rules or RowRules(),
+            space,
+            progress=Progress(),
+            stop=StopFlag(),
         )
 
 
@@ -156,8 +167,8 @@ def test_only_the_rows_decide_the_bytes(tmp_path, monkeypatch):
             paths.append(path)
         monkeypatch.setattr(projection, "PIECE", int(rng.integers(10, 5_000)))
         monkeypatch.setattr("gridcli.raster.contract.PIECE", projection.PIECE)
-        monkeypatch.setattr(tile_table, "LIST_KEYS", 1 << int(rng.integers(13, 16)))
-        monkeypatch.setattr(tile_table, "HELD_KEYS", int(rng.integers(1, 200)))
+        sizes = TableSizes(int(rng.integers(1, 200)), 1 << int(rng.integers(13, 16)))
+        monkeypatch.setattr(TableSizes, "within", lambda _limit, sizes=sizes: sizes)
         found = run(paths, Grid.degrees(4), tau=3, mu=2, threads=1 + trial % 4)
         assert found.counts.reasons[Reason.NULL_ISLAND] > 0
         assert len(found.hubs) >= 3
@@ -185,16 +196,18 @@ def test_max_bad_counts_the_first_four_reasons(tmp_path):
     path = tmp_path / "points.csv"
     path.write_text("lat,lon\n" + "50,10\n" * 96 + "0,0\n0,0\n,\n99,10\n")
     grid = Grid.degrees(2)
-    assert run([path], grid, max_bad=MaxBad(rows=2)).counts.bad == 2
-    assert run([path], grid, max_bad=MaxBad(share=Fraction(2, 100))).counts.read == 100
+    assert run([path], grid, rules=RowRules(max_bad=MaxBad(rows=2))).counts.bad == 2
+    assert (
+        run([path], grid, rules=RowRules(max_bad=MaxBad(share=Fraction(2, 100)))).counts.read == 100
+    )
     with pytest.raises(DataError, match=r"2 of 100 rows are bad .*1 null, 1 out_of_range"):
-        run([path], grid, max_bad=MaxBad(rows=1))
+        run([path], grid, rules=RowRules(max_bad=MaxBad(rows=1)))
     with pytest.raises(DataError, match=r"--max-bad 1\.5 %"):
-        run([path], grid, max_bad=MaxBad(share=Fraction(15, 1000)))
+        run([path], grid, rules=RowRules(max_bad=MaxBad(share=Fraction(15, 1000))))
 
 
 def test_a_bad_row_beside_valid_ones_outside_the_box_is_no_failure(tmp_path):
     path = tmp_path / "points.csv"
     path.write_text("lat,lon\n50,10\n51,10\nx,1\n")
-    found = run([path], Grid.degrees(2), bbox=(0.0, 0.0, 1.0, 1.0))
+    found = run([path], Grid.degrees(2), rules=RowRules(bbox=(0.0, 0.0, 1.0, 1.0)))
     assert (found.counts.used, found.counts.outside, found.counts.bad) == (0, 2, 1)

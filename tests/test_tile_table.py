@@ -15,6 +15,7 @@ from gridcli.runtime.budget import MemoryBudget
 from gridcli.runtime.footprint import resident_bytes
 from gridcli.runtime.spill import SpillFile
 from gridcli.tiles import group as tile_group
+from gridcli.tiles.merge import merge_runs
 from gridcli.tiles.table import TableSizes, TileTable
 
 
@@ -234,6 +235,19 @@ def test_runs_that_were_there_before_are_added():
         table = TileTable(spill=spill, runs=first.runs)
         table.combine(np.array([5, 9], np.uint64), np.array([1, 1]))
         assert drained(table)[0] == {1: 7, 5: 3, 9: 1}
+
+
+@pytest.mark.parametrize("room", [0, 1 << 40])
+def test_a_closed_table_is_runs_to_be_merged(room):
+    budget = Budget(grants=100)
+    budget.room = room
+    with SpillFile() as spill:
+        table = TileTable(budget=budget, spill=spill)
+        table.combine(np.array([5, 1, 5], np.uint64), np.array([2, 7, 1]))
+        runs = table.close()
+        assert (spill.size == 0) == (room > 0)
+        ((keys, counts),) = merge_runs(runs)
+    assert (keys.tolist(), counts.tolist()) == ([1, 5], [7, 3])
 
 
 def test_the_buffers_follow_the_limit():

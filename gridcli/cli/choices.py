@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gridcli.cli.values import BoundingBox
     from gridcli.grid.grid import Grid
     from gridcli.points.plan import ReadOptions
-    from gridcli.raster.run import MaxBad
+    from gridcli.raster.counting import MaxBad
     from gridcli.runtime.progress import Progress
 
 
@@ -143,7 +143,7 @@ class BadRowChoice:
 
     def limit(self) -> MaxBad | None:
         """Return the limit on bad rows; None where there is none."""
-        from gridcli.raster.run import MaxBad
+        from gridcli.raster.counting import MaxBad
 
         if self.max_bad is None:
             return None

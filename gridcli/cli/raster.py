@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from gridcli.output.atomic import OutputSet
     from gridcli.points.plan import ReadOptions
     from gridcli.points.reader import PointReader
-    from gridcli.raster.run import NoValidRowError
+    from gridcli.raster.counting import NoValidRowError
 
 MOST_NOTES = 5
 
@@ -97,24 +97,17 @@ def raster(
     from gridcli.output.targets import check_targets
     from gridcli.points.reader import PointReader
     from gridcli.points.rejects import RejectsWriter
-    from gridcli.raster.run import (
-        NoValidRowError,
-        RasterOptions,
-        TooManyBadRowsError,
-        find_hubs,
-    )
+    from gridcli.raster.counting import NoValidRowError, RowRules, TooManyBadRowsError
+    from gridcli.raster.run import ClusterOptions, find_hubs
+    from gridcli.runtime.workspace import Workspace
 
     check_targets(names, overwrite=target.overwrite)
-    options = RasterOptions(
-        **vars(clustering),
-        threads=resources.n_threads,
-        keep_null_island=places.keep_null_island,
-        bbox=places.bbox,
-        max_bad=bad_rows.limit(),
-    )
+    options = ClusterOptions(**vars(clustering))
+    rules = RowRules(places.keep_null_island, places.bbox, bad_rows.limit())
     read_options = source.read_options(resources, keep_origin=bad_rows.rejects is not None)
     with (
         closing(screen.make_progress()) as progress,
+        Workspace(resources.n_threads, resources.limit_bytes, resources.temp_dir) as space,
         PointReader(source.inputs, read_options) as reader,
         OutputSet(names, overwrite=target.overwrite, inputs=_paths(reader)) as outputs,
     ):
@@ -125,7 +118,14 @@ def raster(
             rejects = RejectsWriter(outputs[bad_rows.rejects].write, reader.inputs)
         try:
             result = find_hubs(
-                reader, grid, options, progress=progress, stop=context.obj, rejects=rejects
+                reader,
+                grid,
+                options,
+                rules,
+                space,
+                progress=progress,
+                stop=context.obj,
+                rejects=rejects,
             )
         except NoValidRowError as error:
             _keep_rejects(bad_rows, outputs, context)
@@ -140,7 +140,7 @@ def raster(
         progress.start(None, "write")
         before = time.perf_counter()
         layers = hub_layers(result.hubs, clustering, target)
-        files = write_layers(layers, target, formats, outputs, threads=options.threads)
+        files = write_layers(layers, target, formats, outputs, threads=space.threads)
         record = summary_record(
             "raster",
             grid,
@@ -154,7 +154,7 @@ def raster(
                     "largest_count": result.largest_count,
                 },
                 "hubs": len(result.hubs),
-                "threads": options.threads,
+                "threads": space.threads,
             },
             seconds={**result.seconds, "write": time.perf_counter() - before},
             files=files,

@@ -17,7 +17,9 @@ from gridcli.runtime.workers import share_out
 from gridcli.tiles.table import TileTable
 
 if TYPE_CHECKING:
-    from gridcli.points.reader import OrderedChunk, PointReader
+    from collections.abc import Iterator
+
+    from gridcli.points.reader import OrderedChunk
     from gridcli.points.rejects import RejectsWriter
     from gridcli.runtime.progress import Progress
     from gridcli.runtime.signals import StopFlag
@@ -40,7 +42,7 @@ class Contraction:
     Attributes
     ----------
     counts : RowCounts
-        Complete once `run` has returned.
+        Complete for all chunks so far whenever `run` returns.
     sample : PointBatch or None
         Some of the rows, for a diagnosis when none was valid.
     """
@@ -62,9 +64,14 @@ class Contraction:
         self._lock = threading.Lock()
 
     def run(
-        self, reader: PointReader, *, threads: int, progress: Progress, stop: StopFlag
+        self,
+        chunks: Iterator[OrderedChunk],
+        *,
+        threads: int,
+        progress: Progress,
+        stop: StopFlag,
     ) -> RowCounts:
-        """Read everything; return how many rows were read and what became of them.
+        """Count all chunks; return how many rows were read so far and what became of them.
 
         Raises
         ------
@@ -73,7 +80,7 @@ class Contraction:
         DataError
             A planar coordinate lies beyond the 32-bit indexes of the grid.
         """
-        share_out(reader.chunks(), lambda: _ContractionWorker(self, progress, stop), threads, stop)
+        share_out(chunks, lambda: _ContractionWorker(self, progress, stop), threads, stop)
         return self.counts
 
     def add_counts(self, counts: RowCounts) -> None:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from gridcli.errors import ResourceError
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
@@ -111,9 +112,12 @@ class SpillFile:
     ) -> None:
         self.close()
 
+    def _open(self) -> Any:
+        return tempfile.TemporaryFile(buffering=0, dir=self._folder)
+
     def _create(self) -> Any:
         try:
-            return tempfile.TemporaryFile(buffering=0, dir=self._folder)
+            return self._open()
         except OSError as error:
             raise self._failed(error) from error
 
@@ -127,3 +131,32 @@ class SpillFile:
             f"temporary data cannot be written to {self.place}: {error.strerror}. Name another "
             "folder with --temp-dir."
         )
+
+
+class KeptFile(SpillFile):
+    """A spill file with a name, which outlives the process.
+
+    Parameters
+    ----------
+    path : Path
+    size : int
+        Bytes of it that count, 0 for a new file; what a dead run wrote beyond them is cut off.
+    """
+
+    def __init__(self, path: Path, size: int = 0) -> None:
+        super().__init__(str(path.parent))
+        self._path = path
+        self.size = size
+        self._file = self._create()
+
+    def sync(self) -> None:
+        """Wait until all that was appended is on the disk."""
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _open(self) -> Any:
+        file = self._path.open("r+b" if self.size else "w+b", buffering=0)
+        file.truncate(self.size)
+        return file

@@ -26,6 +26,7 @@ from gridcli.runtime.memory import zeroed
 from gridcli.tiles import kernels
 from gridcli.tiles.group import PARTITION_BITS, Group
 from gridcli.tiles.merge import MEMORY_BYTES, merge_runs
+from gridcli.tiles.runs import MemoryRun
 from gridcli.tiles.sorting import CountedKeys, sort_parts
 
 if TYPE_CHECKING:
@@ -175,20 +176,39 @@ class TileTable:
         ResourceError
             The disk is full of spilled tiles.
         """
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(_settle, self._groups))
-            if not self.runs and self._fits(least, pool):
-                finished = self.finish(least, threads=threads)
-                for group in self._groups:
-                    group.free()
-                self._groups = []
-                return Drained(finished)
-        self.spill(threads=threads, stop=stop)
-        runs, self._groups = self.runs, []
+        finished = self._close_in_memory(least, threads)
+        if finished is not None:
+            return Drained(finished)
+        runs = self._close_on_disk(threads, stop)
         room = MEMORY_BYTES if self._budget is None else self._budget.room
         return merge_runs(
             runs, least=least, threads=threads, stop=stop, spill=self._spill, memory_bytes=room
         )
+
+    def close(self, *, threads: int = 1, stop: StopFlag | None = None) -> list[SortedRun]:
+        """Return all tiles as runs, to be merged with others; as `drain`, this ends the table."""
+        finished = self._close_in_memory(1, threads)
+        if finished is not None:
+            return [MemoryRun(finished.keys, finished.counts)]
+        return self._close_on_disk(threads, stop)
+
+    def _close_in_memory(self, least: int, threads: int) -> CountedKeys | None:
+        """Finish the table if it has no runs and memory allows it to be sorted."""
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(_settle, self._groups))
+            if self.runs or not self._fits(least, pool):
+                return None
+        finished = self.finish(least, threads=threads)
+        for group in self._groups:
+            group.free()
+        self._groups = []
+        return finished
+
+    def _close_on_disk(self, threads: int, stop: StopFlag | None) -> list[SortedRun]:
+        """Spill all that memory holds."""
+        self.spill(threads=threads, stop=stop)
+        runs, self._groups = self.runs, []
+        return runs
 
     def spill(self, *, threads: int = 1, stop: StopFlag | None = None) -> None:
         """Write everything to the spill file, as runs; the table is empty afterwards.

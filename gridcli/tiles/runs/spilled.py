@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -28,14 +29,27 @@ class SpilledRun:
     spill : SpillFile
     first_keys : ndarray of uint64, shape (n_blocks,)
     block_rows : ndarray of int64, shape (n_blocks,)
-    extents : ndarray of int64, shape (n_blocks, 2)
-        Where each block stands in the file: offset and size.
+    extents : ndarray of int64, shape (n_blocks, 3)
+        Where each block stands in the file: offset and size; and its checksum.
     """
 
     spill: SpillFile
     first_keys: npt.NDArray[np.uint64]
     block_rows: npt.NDArray[np.int64]
     extents: npt.NDArray[np.int64]
+
+    def save(self) -> Extent:
+        """Write where the blocks are to the file too, so that `load` finds the run again."""
+        columns = [self.first_keys.view(np.int64), self.block_rows, *self.extents.T]
+        return self.spill.append(np.stack(columns))
+
+    @classmethod
+    def load(cls, spill: SpillFile, extent: Extent) -> SpilledRun:
+        """Return a run that was saved."""
+        columns = spill.read(extent).view(np.int64).reshape(5, -1)
+        return cls(
+            spill, columns[0].view(np.uint64), columns[1], np.ascontiguousarray(columns[2:].T)
+        )
 
     def read(self, block: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
         """Return keys and counts of a block. Thread-safe.
@@ -45,11 +59,12 @@ class SpilledRun:
         InputError
             The file does not hold what was written to it.
         """
-        offset, size = self.extents[block].tolist()
+        offset, size, checksum = self.extents[block].tolist()
         data = self.spill.read(Extent(offset, size))
         n = int(self.block_rows[block])
         keys, counts = np.empty(n, np.uint64), np.empty(n, np.int64)
-        if kernels.decode_block(data, int(self.first_keys[block]), keys, counts) != size:
+        decoded = kernels.decode_block(data, int(self.first_keys[block]), keys, counts)
+        if decoded != size or crc32(data.data) != checksum:
             raise InputError(f"temporary data in {self.spill.place} is corrupt.")
         return keys, counts
 
@@ -66,7 +81,7 @@ class RunWriter:
         self._spill = spill
         self._first_keys: list[int] = []
         self._rows: list[int] = []
-        self._extents: list[tuple[int, int]] = []
+        self._extents: list[tuple[int, int, int]] = []
         self._buffer = np.empty(kernels.LONGEST_ENTRY * BLOCK_ROWS, np.uint8)
 
     def write(self, keys: npt.NDArray[np.uint64], counts: npt.NDArray[np.int64]) -> None:
@@ -80,10 +95,11 @@ class RunWriter:
         for start in range(0, len(keys), BLOCK_ROWS):
             stop = min(start + BLOCK_ROWS, len(keys))
             size = kernels.encode_block(keys, counts, start, stop, self._buffer)
-            extent = self._spill.append(self._buffer[:size])
+            data = self._buffer[:size]
+            extent = self._spill.append(data)
             self._first_keys.append(int(keys[start]))
             self._rows.append(stop - start)
-            self._extents.append((extent.offset, extent.size))
+            self._extents.append((extent.offset, extent.size, crc32(data.data)))
 
     def finish(self) -> SpilledRun:
         """Return the run."""
@@ -91,7 +107,7 @@ class RunWriter:
             self._spill,
             np.array(self._first_keys, np.uint64),
             np.array(self._rows, np.int64),
-            np.array(self._extents, np.int64).reshape(-1, 2),
+            np.array(self._extents, np.int64).reshape(-1, 3),
         )
 
 
