@@ -14,7 +14,10 @@ import pytest
 from gridcli import __version__
 from gridcli.cli.exits import run
 from gridcli.cli.main import COMMANDS, cli
+from gridcli.states.info import InputRecord
 from tests.conftest import REPOSITORY, process_environment, run_process
+from tests.state_examples import GRID, row_counts, write_state
+from tests.tile_examples import tiles_of
 
 HEAVY = {"numpy", "pyarrow", "numba", "rich", "tqdm", "llvmlite"}
 SHOWN = "import sys; from gridcli.__main__ import main\ntry: main()\nexcept SystemExit: pass\n"
@@ -90,6 +93,14 @@ def test_a_shell_gets_completions() -> None:
     assert outcome.out == "plain,raster\n"
 
 
+def write_window(folder) -> None:
+    """The states of the example of `gridcli merge`: the window counts what the old state does."""
+    tiles, inputs = tiles_of(GRID, {(1, 1): 3}), [InputRecord("/a.csv", 1, 1, "content")]
+    for name in ("window", "old"):
+        write_state(folder / f"{name}.parquet", tiles, inputs=inputs)
+    write_state(folder / "new.parquet", tiles, row_counts(3))
+
+
 @pytest.mark.parametrize("name", [None, *COMMANDS])
 def test_the_example_runs(name, tmp_path, monkeypatch, capfd) -> None:
     """As a user types it, in a folder with the sample data as trips/."""
@@ -106,8 +117,13 @@ def test_the_example_runs(name, tmp_path, monkeypatch, capfd) -> None:
         words[words.index("--clusters") + 1] = "20"
     else:
         shutil.copytree(REPOSITORY / "sample_data" / "trips", "trips")
+    if name == "merge":
+        write_window(tmp_path)
     assert run(cli, words) == 0, capfd.readouterr().err
     for option in ("-o", "--clusters", "--tiles"):
         if option in words and name != "generate":
             target = tmp_path / words[words.index(option) + 1]
+            if target.suffix == ".parquet":
+                assert target.read_bytes().endswith(b"PAR1")
+                continue
             assert '"Feature"' in target.read_text(encoding="utf-8")

@@ -68,14 +68,13 @@ def combine(
     notes = [note for other in (*states[1:], *minus) for note in compare_rules(first, other)]
     if not allow_overlap:
         _refuse_shared(states)
+    inputs = _remaining_inputs(states, minus)
     counts = RowCounts()
     for _, info in states:
         counts.add(info.counts)
     for name, info in minus:
         _subtract_counts(counts, name, info.counts)
-    return Combination(
-        first[1].grid, first[1].rules, counts, _remaining_inputs(states, minus), tuple(notes)
-    )
+    return Combination(first[1].grid, first[1].rules, counts, inputs, tuple(notes))
 
 
 def compare_rules(one: Named, other: Named) -> list[str]:
@@ -182,7 +181,7 @@ def _subtract_counts(counts: RowCounts, name: str, less: RowCounts) -> None:
         if n > before[label]:
             raise DataError(
                 f"{name} cannot be subtracted: it counts {n:,} rows as {label}, but there are "
-                f"only {before[label]:,}. Was it merged before?"
+                f"only {before[label]:,}. Subtract the very state that was merged."
             )
     counts.read -= less.read
     counts.used -= less.used

@@ -1,0 +1,185 @@
+"""Checkpoints: what a long contraction has counted so far, safe from anything that kills it.
+
+A checkpoint is a folder with two files: runs of tiles, which only grows, and a record of how much
+of it counts, which is replaced in one step. What a dead run appended after its last record is cut
+off by the next.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gridcli.errors import InputError, OutputError, UsageError
+from gridcli.output.lock import writer_lock
+from gridcli.output.staging import sync_folder
+from gridcli.runtime.spill import Extent, KeptFile
+from gridcli.states.content import canonical_json
+from gridcli.states.info import InputRecord, StateInfo, check_version, from_record, to_record
+from gridcli.tiles.runs.spilled import SpilledRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from gridcli.points.batch import RowCounts
+
+RECORD_NAME = "checkpoint.json"
+TILES_NAME = "checkpoint.tiles"
+KIND = "checkpoint"
+
+
+class Checkpoint:
+    """An open checkpoint (a `Checkpointing` of `gridcli.raster.counting`).
+
+    Parameters
+    ----------
+    folder : Path
+    info : StateInfo
+        Grid and rules of the contraction; row counts and inputs of what is saved already.
+    spill : KeptFile
+    runs : sequence of SpilledRun
+    every_s : float
+        Seconds between two checkpoints, at least.
+    clock : callable
+        The time in seconds.
+
+    Attributes
+    ----------
+    inputs : sequence of InputRecord
+        The inputs that this run reads, in their order; to be set before it begins.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        info: StateInfo,
+        spill: KeptFile,
+        runs: Sequence[SpilledRun],
+        *,
+        every_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.folder = folder
+        self.info = info
+        self.spill = spill
+        self.runs = runs
+        self.inputs: Sequence[InputRecord] = ()
+        self._every_s = every_s
+        self._clock = clock
+        self._last = clock()
+        self._saved: dict[int, Extent] = {}
+
+    @property
+    def counts(self) -> RowCounts:
+        """Rows of what is saved already."""
+        return self.info.counts
+
+    def is_due(self) -> bool:
+        """Whether the last checkpoint is old enough for another one."""
+        return self._clock() - self._last >= self._every_s
+
+    def save(self, runs: Sequence[SpilledRun], counts: RowCounts, n_inputs: int) -> None:
+        """Save all tiles and rows counted so far.
+
+        Parameters
+        ----------
+        runs : sequence of SpilledRun
+            All that the tile table has spilled, and what was there before.
+        counts : RowCounts
+        n_inputs : int
+            Inputs of this run that are counted.
+
+        Raises
+        ------
+        ResourceError
+            The disk is full; the checkpoint before is still good.
+        """
+        extents = [self._extent_of(run) for run in runs]
+        self.spill.sync()
+        done = (*self.info.inputs, *self.inputs[:n_inputs])
+        record = {
+            **to_record(replace(self.info, counts=counts, inputs=done)),
+            "kind": KIND,
+            "runs": [[extent.offset, extent.size] for extent in extents],
+            "bytes": self.spill.size,
+        }
+        _replace(self.folder / RECORD_NAME, _sealed(record))
+        self._last = self._clock()
+
+    def remove(self) -> None:
+        """Remove the checkpoint: the run is done."""
+        self.spill.close()
+        for name in (RECORD_NAME, TILES_NAME):
+            with suppress(FileNotFoundError):
+                (self.folder / name).unlink()
+
+    def _extent_of(self, run: SpilledRun) -> Extent:
+        """Write where a run's blocks are, once for each run."""
+        if id(run) not in self._saved:
+            self._saved[id(run)] = run.save()
+        return self._saved[id(run)]
+
+
+@contextmanager
+def new_checkpoint(folder: Path, info: StateInfo, *, every_s: float) -> Iterator[Checkpoint]:
+    """Begin a checkpoint in a folder that has none, and lock it.
+
+    Raises
+    ------
+    OutputError
+        The folder holds a checkpoint, is in use by another run, or cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made: {error.strerror}.") from error
+    with writer_lock(str(folder / RECORD_NAME)):
+        if (folder / RECORD_NAME).exists():
+            raise OutputError(
+                f"{folder} holds the checkpoint of another run; go on with it by --resume "
+                f"{folder}, or remove the folder."
+            )
+        with KeptFile(folder / TILES_NAME) as spill:
+            yield Checkpoint(folder, info, spill, [], every_s=every_s)
+    with suppress(OSError):  # it stays where it was not empty, or holds a checkpoint
+        folder.rmdir()
+
+
+@contextmanager
+def resumed_checkpoint(folder: Path, info: StateInfo, *, every_s: float) -> Iterator[Checkpoint]:
+    """Go on with the checkpoint of a folder, and lock it.
+
+    Parameters
+    ----------
+    folder : Path
+    info : StateInfo
+        Grid and rules of this run.
+    every_s : float
+
+    Raises
+    ------
+    InputError
+        There is no checkpoint, or it is corrupt, or of a newer version.
+    OutputError
+        Another run is using it.
+    """
+    if not (folder / RECORD_NAME).exists():
+        raise InputError(
+            f"{folder} holds no checkpoint: the run that used it has ended well, or was stopped "
+            f"before its first one. Begin anew with --checkpoint {folder}."
+        )
+    with writer_lock(str(folder / RECORD_NAME)):
+        record, saved = _read(folder)
+        extents = [Extent(offset, size) for offset, size in record["runs"]]
+        with KeptFile(folder / TILES_NAME, record["bytes"]) as spill:
+            runs = [SpilledRun.load(spill, extent) for extent in extents]
+            saved = replace(info, counts=saved.counts, inputs=saved.inputs)
+            yield Checkpoint(folder, saved, spill, runs, every_s=every_s)
+    with suppress(OSError):
+        folder.rmdir()
