@@ -18,7 +18,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 MAY_IMPORT = {
     "cli": {"raster", "states", "tiles", "grid", "points", "output", "synth", "runtime", "errors"},
     "raster": {"tiles", "grid", "points", "output", "runtime", "errors"},
-    "states": {"tiles", "grid", "points", "output", "runtime", "errors"},
+    "states": {"raster", "tiles", "grid", "points", "output", "runtime", "errors"},
     "tiles": {"grid", "runtime", "errors"},
     "synth": {"output", "grid", "runtime", "errors"},
     "points": {"grid", "runtime", "errors"},

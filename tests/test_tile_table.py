@@ -232,7 +232,7 @@ def test_runs_that_were_there_before_are_added():
         first = TileTable(budget=Budget(), spill=spill)
         first.combine(np.array([5, 1], np.uint64), np.array([2, 7]))
         first.spill()
-        table = TileTable(spill=spill, runs=first.runs)
+        table = TileTable(spill=spill, runs=first.spilled)
         table.combine(np.array([5, 9], np.uint64), np.array([1, 1]))
         assert drained(table)[0] == {1: 7, 5: 3, 9: 1}
 

@@ -10,11 +10,12 @@ from gridcli.errors import UsageError
 from gridcli.points import columns, geometry, names
 from gridcli.points.coordinates import require_numeric
 from gridcli.points.plan import ColumnPlan, Input, InputFile, ReadOptions
+from gridcli.points.room import Room
 from gridcli.points.sources import expand
 from gridcli.points.streams import Spool, Streams
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
     from gridcli.points.batch import Chunk, PointBatch
@@ -35,6 +36,8 @@ class PointReader:
     inputs : sequence of str
         As the user typed them.
     options : ReadOptions
+    choose : callable, optional
+        Given all inputs, returns those to read, at least one; what it raises is passed on.
 
     Attributes
     ----------
@@ -48,6 +51,8 @@ class PointReader:
     notes : list of str
         What a later input does differently; grows while reading.
     schema_of_first : pyarrow.Schema
+    room : Room
+        What large pieces of the inputs take of the memory.
 
     Raises
     ------
@@ -57,16 +62,24 @@ class PointReader:
         The coordinate columns are missing or ambiguous in the first input.
     """
 
-    def __init__(self, inputs: Sequence[str], options: ReadOptions) -> None:
+    def __init__(
+        self,
+        inputs: Sequence[str],
+        options: ReadOptions,
+        choose: Callable[[Sequence[Input]], Sequence[Input]] | None = None,
+    ) -> None:
         self._options = options
         self._filter = _parse_filter(options)
         self._streams = Streams()
         self._open_files: set[_TrackedFile] = set()
         self._lock = Lock()
+        self.room = Room(options.memory_bytes)
         self._is_closed = False
         self.notes: list[str] = []
         try:
-            self.inputs = expand(inputs, options, self._streams)
+            self.inputs = tuple(expand(inputs, options, self._streams))
+            if choose is not None:
+                self.inputs = tuple(choose(self.inputs))
             sizes = [source.size_bytes for source in self.inputs]
             known = [size for size in sizes if size is not None]
             self.total_bytes = sum(known) if len(known) == len(sizes) else None
@@ -122,7 +135,7 @@ class PointReader:
 
     def _open(self, index: int) -> tuple[_TrackedFile, ColumnChoice, ColumnPlan]:
         source = self.inputs[index]
-        tracked = self._track(*_open_input(source, self._options, self._streams))
+        tracked = self._track(*_open_input(source, self._options, self._streams, self.room))
         schema = tracked.file.schema
         choice = columns.choose(schema, self._options, source.name)
         return tracked, choice, self._plan(schema, choice, source.name)
@@ -199,7 +212,7 @@ def first_schema(inputs: Sequence[str], options: ReadOptions) -> tuple[Input, An
     streams = Streams()
     try:
         source = expand(inputs, options, streams)[0]
-        file, spool = _open_input(source, options, streams)
+        file, spool = _open_input(source, options, streams, Room(options.memory_bytes))
         try:
             return source, file.schema
         finally:
@@ -282,7 +295,7 @@ def _parse_filter(options: ReadOptions) -> RowFilter | None:
 
 
 def _open_input(
-    source: Input, options: ReadOptions, streams: Streams
+    source: Input, options: ReadOptions, streams: Streams, room: Room
 ) -> tuple[InputFile, Spool | None]:
     """Open one input with the reader of its format; streams that need seeking are spooled."""
     spool = None
@@ -290,19 +303,19 @@ def _open_input(
         spool = Spool(source, streams.take(source.name), options.temp_dir)
         source = spool.source
     try:
-        return _open_format(source, options, streams), spool
+        return _open_format(source, options, streams, room), spool
     except BaseException:
         if spool is not None:
             spool.close()
         raise
 
 
-def _open_format(source: Input, options: ReadOptions, streams: Streams) -> InputFile:
+def _open_format(source: Input, options: ReadOptions, streams: Streams, room: Room) -> InputFile:
     stream = streams.take(source.name) if source.path is None else None
     if source.format == "parquet":
         from gridcli.points.parquet import open_parquet
 
-        return open_parquet(source)
+        return open_parquet(source, room)
     if source.format == "ipc":
         from gridcli.points.ipc import open_ipc_file
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from gridcli.errors import DataError
 from gridcli.grid.project import Selection
@@ -13,14 +13,16 @@ from gridcli.raster.contract import Contraction
 from gridcli.tiles.table import TableSizes, TileTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from gridcli.grid.grid import Grid
-    from gridcli.points.reader import PointReader
+    from gridcli.points.reader import OrderedChunk, PointReader
     from gridcli.points.rejects import RejectsWriter
     from gridcli.runtime.progress import Progress
     from gridcli.runtime.signals import StopFlag
+    from gridcli.runtime.spill import SpillFile
     from gridcli.runtime.workspace import Workspace
+    from gridcli.tiles.runs.spilled import SpilledRun
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,38 @@ class RowRules:
     max_bad: MaxBad | None = None
 
 
+class Checkpointing(Protocol):
+    """Where a long contraction saves what it has counted.
+
+    Attributes
+    ----------
+    spill : SpillFile
+        Takes the tiles.
+    runs : sequence of SpilledRun
+        What was counted before.
+    counts : RowCounts
+        The rows of that.
+    """
+
+    @property
+    def spill(self) -> SpillFile:
+        """The file that tiles are spilled to."""
+
+    @property
+    def runs(self) -> Sequence[SpilledRun]:
+        """Tiles counted before."""
+
+    @property
+    def counts(self) -> RowCounts:
+        """Rows counted before."""
+
+    def is_due(self) -> bool:
+        """Whether it is time to save."""
+
+    def save(self, runs: Sequence[SpilledRun], counts: RowCounts, n_inputs: int) -> None:
+        """Save all runs and counts: those of the first `n_inputs` inputs, and of before."""
+
+
 class TooManyBadRowsError(DataError):
     """More rows are bad than `RowRules.max_bad` allows."""
 
@@ -84,8 +118,21 @@ def count_points(
     progress: Progress,
     stop: StopFlag,
     rejects: RejectsWriter | None = None,
+    checkpoint: Checkpointing | None = None,
 ) -> tuple[TileTable, RowCounts]:
     """Contract all points of a reader; return the table, and what became of the rows.
+
+    Parameters
+    ----------
+    reader : PointReader
+    grid : Grid
+    rules : RowRules
+    space : Workspace
+    progress : Progress
+    stop : StopFlag
+    rejects : RejectsWriter, optional
+    checkpoint : Checkpointing, optional
+        What was counted before; and where to save what is counted now, between two inputs.
 
     Raises
     ------
@@ -99,13 +146,56 @@ def count_points(
         A signal arrived.
     """
     sizes = TableSizes.within(space.budget.limit_bytes)
-    table = TileTable(sizes, budget=space.budget, spill=space.spill)
+    if checkpoint is None:
+        table = TileTable(sizes, budget=space.budget, spill=space.spill)
+    else:
+        table = TileTable(sizes, budget=space.budget, spill=checkpoint.spill, runs=checkpoint.runs)
     selection = Selection(rules.bbox, rules.keep_null_island)
     job = Contraction(grid, selection, table, rejects=rejects)
+    if checkpoint is not None:
+        job.counts.add(checkpoint.counts)
     progress.start(reader.total_bytes, "contract")
-    counts = job.run(reader.chunks(), threads=space.threads, progress=progress, stop=stop)
+    rounds = _Rounds(reader.chunks(), checkpoint)
+    while not rounds.is_over:
+        job.run(rounds.next_round(), threads=space.threads, progress=progress, stop=stop)
+        if checkpoint is not None and not rounds.is_over:
+            table.spill(threads=space.threads, stop=stop)
+            checkpoint.save(table.spilled, job.counts, rounds.next_input)
+    counts = job.counts
     check_rows(counts, rules.max_bad, job.sample)
     return table, counts
+
+
+class _Rounds:
+    """Chunks up to the end of an input at which a checkpoint is due; then those after it."""
+
+    def __init__(self, chunks: Iterator[OrderedChunk], checkpoint: Checkpointing | None) -> None:
+        self._chunks = chunks
+        self._checkpoint = checkpoint
+        self._coming = next(chunks, None)
+
+    @property
+    def is_over(self) -> bool:
+        return self._coming is None
+
+    @property
+    def next_input(self) -> int:
+        """Index of the first input that has not been read."""
+        assert self._coming is not None  # noqa: S101 - asked only between rounds
+        return self._coming.input_index
+
+    def next_round(self) -> Iterator[OrderedChunk]:
+        while self._coming is not None:
+            chunk, self._coming = self._coming, None
+            yield chunk
+            self._coming = next(self._chunks, None)
+            if (
+                self._checkpoint is not None
+                and self._coming is not None
+                and self._coming.input_index != chunk.input_index
+                and self._checkpoint.is_due()
+            ):
+                return
 
 
 def check_rows(counts: RowCounts, max_bad: MaxBad | None, sample: PointBatch | None) -> None:

@@ -46,6 +46,8 @@ class SpillFile:
         Bytes appended so far.
     """
 
+    advice = "Name another folder with --temp-dir."
+
     def __init__(self, folder: str | None = None) -> None:
         self._folder = folder
         self._file: Any = None
@@ -125,11 +127,10 @@ class SpillFile:
         if error.errno in FULL:
             return ResourceError(
                 f"the disk of {self.place} is full: {self.size / 1e6:,.0f} MB of temporary data "
-                "did not fit. Name another folder with --temp-dir, or raise --max-memory."
+                f"did not fit. {self.advice}"
             )
         return ResourceError(
-            f"temporary data cannot be written to {self.place}: {error.strerror}. Name another "
-            "folder with --temp-dir."
+            f"temporary data cannot be written to {self.place}: {error.strerror}. {self.advice}"
         )
 
 
@@ -142,6 +143,8 @@ class KeptFile(SpillFile):
     size : int
         Bytes of it that count, 0 for a new file; what a dead run wrote beyond them is cut off.
     """
+
+    advice = "What it holds of earlier checkpoints is still good: make room, and resume."
 
     def __init__(self, path: Path, size: int = 0) -> None:
         super().__init__(str(path.parent))

@@ -146,7 +146,12 @@ def new_checkpoint(folder: Path, info: StateInfo, *, every_s: float) -> Iterator
                 f"{folder}, or remove the folder."
             )
         with KeptFile(folder / TILES_NAME) as spill:
-            yield Checkpoint(folder, info, spill, [], every_s=every_s)
+            checkpoint = Checkpoint(folder, info, spill, [], every_s=every_s)
+            try:
+                yield checkpoint
+            finally:
+                if not (folder / RECORD_NAME).exists():
+                    checkpoint.remove()  # nothing to resume
     with suppress(OSError):  # it stays where it was not empty, or holds a checkpoint
         folder.rmdir()
 
@@ -183,3 +188,62 @@ def resumed_checkpoint(folder: Path, info: StateInfo, *, every_s: float) -> Iter
             yield Checkpoint(folder, saved, spill, runs, every_s=every_s)
     with suppress(OSError):
         folder.rmdir()
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], StateInfo]:
+    """Return the record of a checkpoint, and what it says of the rows counted so far."""
+    path = folder / RECORD_NAME
+    try:
+        seal, _, body = path.read_bytes().partition(b"\n")
+        if seal != hashlib.sha256(body).hexdigest().encode("ascii"):
+            raise InputError(f"{path}: corrupt: wrong checksum. Begin anew with another folder.")
+        record = json.loads(body)
+        check_version(str(path), record)
+        if record["kind"] != KIND:
+            raise InputError(f"{path}: not the record of a checkpoint.")
+        found = from_record(record)
+        there = (folder / TILES_NAME).stat().st_size
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}.") from error
+    if there < record["bytes"]:
+        raise InputError(
+            f"{folder / TILES_NAME}: truncated: it holds {there:,} of {record['bytes']:,} bytes. "
+            "Begin anew with another folder."
+        )
+    return record, found
+
+
+def _sealed(record: dict[str, Any]) -> bytes:
+    """Return a record as JSON, its checksum on a line before it."""
+    body = canonical_json(record).encode("ascii")
+    return hashlib.sha256(body).hexdigest().encode("ascii") + b"\n" + body
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Replace a small file in one step, safe on the disk when this returns."""
+    temporary = path.with_suffix(".new")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}.") from error
+    sync_folder(path.parent)
+
+
+def check_resumable(checkpoint: Checkpoint, given: Sequence[InputRecord]) -> None:
+    """Refuse to go on where counted inputs are no longer among those given.
+
+    Raises
+    ------
+    UsageError
+    """
+    here = {each.identity for each in given}
+    for each in checkpoint.info.inputs:
+        if each.identity not in here:
+            raise UsageError(
+                f"{checkpoint.folder} has counted {each.shown}, which is not among the inputs as "
+                "it was then. Name the same inputs, or begin anew with another folder."
+            )

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from gridcli.runtime.spill import SpillFile
     from gridcli.tiles.merge import Counted, Merged
     from gridcli.tiles.runs import SortedRun
+    from gridcli.tiles.runs.spilled import SpilledRun
 
 GROUP_BITS = 4
 HELD_KEYS = 4096
@@ -83,8 +84,8 @@ class TileTable:
         What tables may take; without one they take what they need.
     spill : SpillFile, optional
         Where tiles go that memory does not hold; needed with a budget.
-    runs : sequence of SortedRun
-        Counts that are there already, for `drain`.
+    runs : sequence of SpilledRun
+        Counts that are there already.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class TileTable:
         *,
         budget: MemoryBudget | None = None,
         spill: SpillFile | None = None,
-        runs: Sequence[SortedRun] = (),
+        runs: Sequence[SpilledRun] = (),
     ) -> None:
         self.sizes = sizes or TableSizes()
         partitions, per_group = 1 << PARTITION_BITS, 1 << (PARTITION_BITS - GROUP_BITS)
@@ -137,7 +138,7 @@ class TileTable:
         self._take(ordered, starts, first_group=0)
 
     @property
-    def runs(self) -> list[SortedRun]:
+    def spilled(self) -> list[SpilledRun]:
         """All runs: those given at first, and what has been spilled."""
         return [*self._runs, *(run for group in self._groups for run in group.runs)]
 
@@ -185,7 +186,7 @@ class TileTable:
             runs, least=least, threads=threads, stop=stop, spill=self._spill, memory_bytes=room
         )
 
-    def close(self, *, threads: int = 1, stop: StopFlag | None = None) -> list[SortedRun]:
+    def close(self, *, threads: int = 1, stop: StopFlag | None = None) -> Sequence[SortedRun]:
         """Return all tiles as runs, to be merged with others; as `drain`, this ends the table."""
         finished = self._close_in_memory(1, threads)
         if finished is not None:
@@ -196,7 +197,7 @@ class TileTable:
         """Finish the table if it has no runs and memory allows it to be sorted."""
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(_settle, self._groups))
-            if self.runs or not self._fits(least, pool):
+            if self.spilled or not self._fits(least, pool):
                 return None
         finished = self.finish(least, threads=threads)
         for group in self._groups:
@@ -204,10 +205,10 @@ class TileTable:
         self._groups = []
         return finished
 
-    def _close_on_disk(self, threads: int, stop: StopFlag | None) -> list[SortedRun]:
+    def _close_on_disk(self, threads: int, stop: StopFlag | None) -> list[SpilledRun]:
         """Spill all that memory holds."""
         self.spill(threads=threads, stop=stop)
-        runs, self._groups = self.runs, []
+        runs, self._groups = self.spilled, []
         return runs
 
     def spill(self, *, threads: int = 1, stop: StopFlag | None = None) -> None:
