@@ -306,3 +306,54 @@ def content_hash(
         digests += digest.digest()
     header = json.dumps({"grid": grid, "rows": rows}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(f"gridcli state 1\n{header}\n".encode() + digests).hexdigest()
+
+
+# --- Names over time ----------------------------------------------------------------------------
+
+
+def shared_points(
+    old: Iterable[tuple[int, int, int, str | None]],
+    new: Iterable[tuple[int, int, int, str | None]],
+) -> dict[tuple[str, str], int]:
+    """Points that each pair of an old and a new hub shares; tiles are (x, y, count, hub)."""
+    was = {(x, y): (count, hub) for x, y, count, hub in old}
+    shared: dict[tuple[str, str], int] = {}
+    for x, y, count, hub in new:
+        before, owner = was.get((x, y), (0, None))
+        if owner is not None and hub is not None:
+            shared[owner, hub] = shared.get((owner, hub), 0) + min(before, count)
+    return shared
+
+
+def taken_over_keys(
+    old: list[tuple[int, int, int, str | None]],
+    new: list[tuple[int, int, int, str | None]],
+    ranked: list[str],
+) -> tuple[list[str], list[list[str]]]:
+    """Keys of new hubs, and what each absorbed; `ranked`: their own keys by hub_id."""
+    first_rows = {}
+    for row, (_, _, _, hub) in enumerate(old):
+        if hub is not None:
+            first_rows.setdefault(hub, row)
+    shared = shared_points(old, new)
+    order = sorted(shared, key=lambda p: (-shared[p], ranked.index(p[1]), first_rows[p[0]]))
+    owner_of: dict[str, str] = {}
+    for owner, hub in order:
+        if owner not in owner_of.values() and hub not in owner_of:
+            owner_of[hub] = owner
+    names = []
+    for hub in ranked:
+        name, n = owner_of.get(hub, hub), 1
+        while hub not in owner_of and name in first_rows:
+            n += 1
+            name = f"{hub}~{n}"
+        names.append(name)
+    absorbed: list[list[str]] = [[] for _ in ranked]
+    for owner in first_rows:
+        if owner not in owner_of.values():
+            partners = [pair for pair in order if pair[0] == owner]
+            if partners:
+                absorbed[ranked.index(partners[0][1])].append(owner)
+    for hub, owners in zip(ranked, absorbed, strict=True):
+        owners.sort(key=lambda owner: order.index((owner, hub)))
+    return names, absorbed

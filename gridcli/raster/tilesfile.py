@@ -1,0 +1,248 @@
+"""Files written by ``--tiles``, read back: whose tile was which, in bounded memory.
+
+The formats themselves are read in `gridcli.raster.tilesformats`; this module checks what they
+hold, and knows what the file was made of.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gridcli.errors import InputError, UsageError
+from gridcli.grid import keys
+from gridcli.grid.grid import Grid
+from gridcli.points.arrow import READ_ERRORS
+from gridcli.raster.layers import FORMAT_VERSION
+from gridcli.raster.tilesformats import COLUMNS, SCHEMA, Contents, open_contents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HUB_COLUMN = "hub_key"
+
+
+@dataclass(frozen=True)
+class LabelledTiles:
+    """Consecutive tiles, each with the hub that it belongs to.
+
+    Attributes
+    ----------
+    keys : ndarray of uint64, shape (n,)
+        Strictly ascending (`gridcli.grid.keys`).
+    count : ndarray of int64, shape (n,)
+        At least 1.
+    hub : ndarray of int32, shape (n,)
+        Position of the tile's hub in a table of hubs; -1: in none.
+    """
+
+    keys: npt.NDArray[np.uint64]
+    count: npt.NDArray[np.int64]
+    hub: npt.NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, rows: slice | npt.NDArray[np.bool_]) -> LabelledTiles:
+        """Return some of the tiles."""
+        return LabelledTiles(self.keys[rows], self.count[rows], self.hub[rows])
+
+
+@dataclass(frozen=True)
+class TilesFile:
+    """A file of significant tiles and the hubs that they belong to; use `open_tiles`.
+
+    Attributes
+    ----------
+    path : str
+    record : dict
+        The ``gridcli`` record; empty where the format carries none (CSV, and a sequence of
+        features without any).
+    grid : Grid or None
+        None where there is no record and no hub whose key would tell.
+    hub_keys : list of str
+        Keys of the hubs met so far, in the order of their smallest tiles: complete when `blocks`
+        has been walked.
+    """
+
+    path: str
+    record: dict[str, Any]
+    grid: Grid | None
+    hub_keys: list[str] = field(repr=False)
+    _contents: Contents = field(repr=False)
+    _position: dict[str, int] = field(repr=False)
+
+    def blocks(self) -> Iterator[LabelledTiles]:
+        """Yield all tiles in ascending order, none of the pieces empty; can be walked again.
+
+        Raises
+        ------
+        InputError
+            The file is truncated or corrupt, or its tiles are not in order.
+        """
+        last = None
+        row = 0
+        for batch in _decoded(self.path, self._contents):
+            tiles = self._labelled(batch, row)
+            row += len(tiles)
+            if not len(tiles):
+                continue
+            if (last is not None and tiles.keys[0] <= last) or np.any(
+                tiles.keys[1:] <= tiles.keys[:-1]
+            ):
+                raise InputError(
+                    f"{self.path}: the tiles are not sorted by tile_y, then tile_x, or one is "
+                    f"there twice (before row {row:,}): something else than gridcli has "
+                    "rewritten the file. Use the original."
+                )
+            last = tiles.keys[-1]
+            yield tiles
+
+    def _labelled(self, batch: Any, first_row: int) -> LabelledTiles:
+        """Return the rows of a batch, checked."""
+        for name in COLUMNS[:3]:
+            if batch.column(name).null_count:
+                raise InputError(f"{self.path}: {name} is empty in a row after {first_row:,}.")
+        x, y, count = (batch.column(name).to_numpy(zero_copy_only=False) for name in COLUMNS[:3])
+        if len(count) and count.min() < 1:
+            raise InputError(f"{self.path}: a count after row {first_row:,} is below 1.")
+        return LabelledTiles(keys.pack(x, y), count, self._positions(batch.column(HUB_COLUMN)))
+
+    def _positions(self, hub_key: Any) -> npt.NDArray[np.int32]:
+        """Return the position of each hub key in `hub_keys`, adding new ones."""
+        encoded = hub_key.dictionary_encode()
+        table = []
+        for key in encoded.dictionary.to_pylist():
+            position = self._position.setdefault(key, len(self.hub_keys))
+            if position == len(self.hub_keys):
+                self.hub_keys.append(key)
+            table.append(position)
+        indices = pc.fill_null(encoded.indices, len(table)).to_numpy(zero_copy_only=False)
+        positions: npt.NDArray[np.int32] = np.array([*table, -1], np.int32)[indices]
+        return positions
+
+
+def open_tiles(path: str) -> TilesFile:
+    """Open a file of tiles in any format that `gridcli.output.formats` writes.
+
+    Parameters
+    ----------
+    path : str
+
+    Raises
+    ------
+    UsageError
+        The file holds hubs or clusters, which do not tell whose each tile is.
+    InputError
+        The file is missing, no file of tiles, damaged, or made by a newer version.
+    """
+    _check_place(path)
+    try:
+        contents = open_contents(path)
+    except READ_ERRORS as error:
+        raise _broken(path, error) from error
+    _check_columns(path, contents)
+    grid = _grid_of_record(path, contents)
+    if grid is None:
+        grid = _grid_of_keys(path, contents)
+    return TilesFile(path, contents.record or {}, grid, [], contents, {})
+
+
+def _check_place(path: str) -> None:
+    """Refuse what is no file that can be read more than once."""
+    place = Path(path)
+    if path == "-":
+        raise UsageError("A file of tiles is read more than once: give a file, not - .")
+    try:
+        if place.is_dir():
+            raise InputError(f"{path}: is a folder; a file of tiles is wanted.")
+        if place.exists() and not place.is_file():
+            raise InputError(f"{path}: is no regular file; write the tiles to one first.")
+        place.open("rb").close()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"{path}: cannot be opened: {reason}.") from error
+
+
+def _check_columns(path: str, contents: Contents) -> None:
+    """Refuse files that hold something else, saying what and how to make the right file."""
+    names = contents.columns
+    if names is None or set(COLUMNS) <= set(names):
+        return
+    if set(COLUMNS[:3]) <= set(names):
+        raise InputError(
+            f"{path}: is a state: it counts points, and knows no hubs. Make a file of tiles of it "
+            "first: gridcli agglomerate STATE -o hubs.geojson --tiles tiles.parquet"
+        )
+    if HUB_COLUMN in names:
+        raise UsageError(
+            f"{path} holds hubs without their tiles, so it does not tell which hub was where. "
+            "Write the tiles too: gridcli raster INPUTS -o hubs.geojson --tiles tiles.parquet"
+        )
+    raise InputError(
+        f"{path}: is no file of tiles: it has no columns {', '.join(COLUMNS)}. gridcli raster "
+        "writes one with --tiles."
+    )
+
+
+def _grid_of_record(path: str, contents: Contents) -> Grid | None:
+    """Return the grid that the file's record names; None where its format has no record."""
+    record = contents.record
+    if record is None:
+        if contents.needs_record:
+            raise InputError(
+                f"{path}: has lost the record that gridcli puts into its files (grid and "
+                "parameters): something else has rewritten it. Use the original."
+            )
+        return None
+    version = record.get("format_version") if isinstance(record, dict) else None
+    if not isinstance(version, int):
+        raise InputError(f"{path}: its gridcli record is damaged: it has no format_version.")
+    if version > FORMAT_VERSION:
+        raise InputError(
+            f"{path}: was written by a newer gridcli (format {version}; this one reads up to "
+            f"{FORMAT_VERSION}). Upgrade gridcli."
+        )
+    try:
+        return Grid.from_description(record.get("grid"))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _grid_of_keys(path: str, contents: Contents) -> Grid | None:
+    """Return the grid that the first hub's key names; None where there is no hub."""
+    for batch in _decoded(path, contents):
+        hub_key = batch.column(HUB_COLUMN).drop_null()
+        if len(hub_key):
+            key = hub_key[0].as_py()
+            try:
+                return Grid.from_name(key.partition("/")[0])
+            except UsageError:
+                raise InputError(f"{path}: {key!r} is no hub_key: it names no grid.") from None
+    return None
+
+
+def _decoded(path: str, contents: Contents) -> Iterator[Any]:
+    """Yield the batches of a file, with `SCHEMA`; explain what goes wrong."""
+    batches = contents.batches()
+    while True:
+        try:
+            batch = next(batches, None)
+            if batch is None:
+                return
+            columns = [pc.cast(batch.column(f.name), f.type) for f in SCHEMA]
+        except READ_ERRORS as error:
+            raise _broken(path, error) from error
+        yield pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
+
+
+def _broken(path: str, error: BaseException) -> InputError:
+    """Return the error for a file that cannot be decoded."""
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".: ")
+    return InputError(f"{path}: is truncated or corrupt ({reason}). Write it anew.")
