@@ -120,6 +120,40 @@ class GridChoice:
 
 
 @dataclass(frozen=True)
+class CoarseningChoice:
+    """How much coarser than those of a state tiles shall be."""
+
+    prec: str | None
+    coarsen: int | None
+
+    def __post_init__(self) -> None:
+        if self.prec is not None and self.coarsen is not None:
+            raise UsageError("--prec and --coarsen both set the size of tiles; give one.")
+
+    def multiple(self, grid: Grid) -> int:
+        """Return how many tiles of a state's grid are joined to one, on each axis.
+
+        Raises
+        ------
+        UsageError
+            Tiles of the grid cannot be joined to those asked for; the message names what can be.
+        """
+        from gridcli.grid.grid import Grid
+
+        if self.prec is None:
+            return 1 if self.coarsen is None else self.coarsen
+        make = Grid.planar_prec if grid.planar else Grid.degrees
+        multiple = grid.coarsening_to(make(self.prec))
+        if multiple is None:
+            raise UsageError(
+                f"--prec {self.prec} cannot be had from the tiles of this state ({grid.name}), "
+                f"which can only be joined, M by M. {_coarser_precisions(grid)}--coarsen M takes "
+                "any whole number. Contract the points anew for other tiles."
+            )
+        return multiple
+
+
+@dataclass(frozen=True)
 class ClusterChoice:
     """What makes a hub: the parameters of RASTER."""
 
@@ -213,6 +247,10 @@ class OutputChoice:
         asked = {"hubs": self.output, "clusters": self.clusters, "tiles": self.tiles}
         return {layer: name for layer, name in asked.items() if name is not None}
 
+    def check_suffixes(self) -> None:
+        """Refuse what no coordinates could be written as: before it is known what they are."""
+        self.formats(planar=self.crs is not None)
+
     def formats(self, *, planar: bool) -> dict[str, str]:
         """Return the format of each layer; `--format` is that of ``-`` if used, else of the hubs.
 
@@ -260,3 +298,16 @@ def _refuse_half(first: str | None, second: str | None, name: str, other: str) -
     if (first is None) != (second is None):
         given, missing = (name, other) if second is None else (other, name)
         raise UsageError(f"{given} needs {missing}: give both columns, or neither.")
+
+
+def _coarser_precisions(grid: Grid) -> str:
+    """Say which precisions a grid can be coarsened to; empty where there is none."""
+    from gridcli.grid.grid import MAX_EXACT_POWER, MAX_GEOGRAPHIC_PREC, MIN_GEOGRAPHIC_PREC, Grid
+
+    coarsest = -MAX_EXACT_POWER if grid.planar else MIN_GEOGRAPHIC_PREC
+    make = Grid.planar_prec if grid.planar else Grid.degrees
+    finest = MAX_EXACT_POWER if grid.planar else MAX_GEOGRAPHIC_PREC
+    for prec in range(finest, coarsest - 1, -1):
+        if grid.coarsening_to(make(prec)) is not None:
+            return f"It can give --prec {prec} and every whole number below it, to {coarsest}. "
+    return ""

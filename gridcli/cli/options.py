@@ -15,6 +15,7 @@ import click
 from gridcli.cli.choices import (
     BadRowChoice,
     ClusterChoice,
+    CoarseningChoice,
     GridChoice,
     InputChoice,
     MemoryChoice,
@@ -103,6 +104,17 @@ grid_options = bundle(
         "about 11 m]",
     ),
     click.option("--tile-size", metavar="SIZE", help="Side of tiles, with --planar, in units."),
+)
+
+coarsening_options = bundle(
+    "coarsening",
+    CoarseningChoice,
+    click.option(
+        "--prec",
+        metavar="P",
+        help="Join tiles to those of this precision, at most the state's. [default: the state's]",
+    ),
+    click.option("--coarsen", type=Count(), metavar="M", help="Join M by M tiles to one."),
 )
 
 output_options = bundle(

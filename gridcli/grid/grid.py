@@ -20,6 +20,8 @@ from gridcli.errors import InputError, UsageError
 
 INT32_MAX = 2**31 - 1
 MIN_GEOGRAPHIC_PREC = -1
+MAX_GEOGRAPHIC_PREC = 7
+"""The finest integer: beyond, indexes of longitude do not fit int32."""
 
 DIVIDE = 0
 """Tile k begins at ``k / scale`` (precision P >= 0 an integer, scale = 10^P)."""

@@ -7,22 +7,84 @@ short.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gridcli.grid.kernels import coarsen_keys
-from gridcli.runtime.workers import share_out
+from gridcli.runtime.workers import call, share_out
+from gridcli.tiles.merge import merge_runs
+from gridcli.tiles.table import TableSizes, TileTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from gridcli.runtime.signals import StopFlag
-    from gridcli.tiles.merge import Counted
-    from gridcli.tiles.table import TileTable
+    from gridcli.runtime.workspace import Workspace
+    from gridcli.tiles.merge import Counted, Merged
+    from gridcli.tiles.runs import SortedRun
+    from gridcli.tiles.table import Drained
 
 PIECE = 1 << 17
 """Tiles coarsened at once: each thread holds some 80 bytes a tile of them."""
+
+SHARE_OF_ROOM = 4
+"""One part in so many of the free memory goes to reading; the table takes what it finds."""
+
+
+def coarser_blocks(
+    run: SortedRun,
+    m: int,
+    space: Workspace,
+    *,
+    stop: StopFlag,
+    least: int = 1,
+    minus: Sequence[SortedRun] = (),
+) -> Merged | Drained:
+    """Return the tiles of a run, coarsened by `m`, in ascending blocks.
+
+    With `m` = 1 they stream from the run; otherwise they are counted in a table first.
+
+    Parameters
+    ----------
+    run : SortedRun
+    m : int
+        At least 1; `Grid.coarsened` gives the grid of the result.
+    space : Workspace
+    stop : StopFlag
+    least : int
+        Leave out tiles with fewer points.
+    minus : sequence of SortedRun
+        Tiles to take away before; see `merge_runs`.
+
+    Returns
+    -------
+    iterable
+        Of keys (uint64) and counts (int64), to be walked once; its attributes `distinct` and
+        `largest`, of all coarser tiles, are complete afterwards.
+
+    Raises
+    ------
+    ResourceError
+        The disk is full of spilled tiles.
+    Interrupted
+        A signal arrived.
+    """
+    read = partial(
+        merge_runs,
+        [run],
+        minus=minus,
+        threads=space.threads,
+        stop=stop,
+        memory_bytes=space.budget.room // SHARE_OF_ROOM,
+    )
+    if m == 1:
+        return read(least=least)
+    sizes = TableSizes.within(space.budget.limit_bytes)
+    table = TileTable(sizes, budget=space.budget, spill=space.spill)
+    coarsen_into(table, read(), m, threads=space.threads, stop=stop)
+    return call(partial(table.drain, least, threads=space.threads, stop=stop), stop)
 
 
 def coarsen_into(
