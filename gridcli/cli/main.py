@@ -11,6 +11,7 @@ from gridcli import __version__
 
 COMMANDS = {
     "raster": "gridcli.cli.raster",
+    "agglomerate": "gridcli.cli.agglomerate",
     "merge": "gridcli.cli.merge",
     "inspect": "gridcli.cli.inspect",
     "generate": "gridcli.cli.generate",

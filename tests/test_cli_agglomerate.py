@@ -1,0 +1,243 @@
+"""`gridcli agglomerate`: the outputs of raster from a state, on its grid or a coarser one."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gridcli.grid import keys
+from gridcli.grid.grid import Grid
+from gridcli.grid.project import Projector, Selection
+from gridcli.tiles.table import TileTable
+from gridcli.tiles.tiles import Tiles
+from tests.conftest import run_process
+from tests.state_examples import write_state
+from tests.tile_examples import tiles_of
+
+LAYERS = ("hubs.geojson", "tiles.parquet", "clusters.geojsonl")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def clouds(seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Longitudes and latitudes of dense places, one of them across 180 degrees, and noise."""
+    random = np.random.default_rng(seed)
+    lon, lat = [random.uniform(-180, 180, 300)], [random.uniform(-90, 90, 300)]
+    for x, y in ((11.97, 57.7), (-0.1, -0.2), (180.0, -16.5), (12.4, 89.9999)):
+        lon.append(x + random.normal(0, 4e-4, 1000))
+        lat.append(y + random.normal(0, 4e-4, 1000))
+    lon, lat = np.concatenate(lon), np.clip(np.concatenate(lat), -90, 90)
+    return np.where(lon > 180, lon - 360, lon).round(7), lat.round(7)
+
+
+def contract(grid: Grid, x: np.ndarray, y: np.ndarray) -> Tiles:
+    table = TileTable()
+    appender = table.appender()
+    projected = Projector(grid, Selection()).project(x, y)
+    appender.append(projected.keys, len(projected.keys))
+    appender.flush()
+    found = table.finish()
+    return Tiles(grid, *keys.unpack(found.keys), found.counts)
+
+
+def write_points(path: Path, x: np.ndarray, y: np.ndarray, header: str = "lon,lat") -> None:
+    rows = [f"{a!r},{b!r}" for a, b in zip(x.tolist(), y.tolist(), strict=True)]
+    path.write_text("\n".join([header, *rows]) + "\n")
+
+
+@pytest.fixture
+def state(folder) -> str:
+    """A state at prec 4, beside points.csv with the same points."""
+    x, y = clouds()
+    write_points(folder / "points.csv", x, y)
+    write_state(folder / "day.parquet", contract(Grid.degrees(4), x, y))
+    return "day.parquet"
+
+
+def outputs(place: str) -> list[str]:
+    Path(place).mkdir()
+    hubs, tiles, clusters = (f"{place}/{name}" for name in LAYERS)
+    return ["-o", hubs, "--tiles", tiles, "--clusters", clusters, "-q"]
+
+
+def contents(place: str) -> list[bytes]:
+    return [Path(place, name).read_bytes() for name in LAYERS]
+
+
+@pytest.mark.parametrize("prec", ["4", "3", "2", "-1"])
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_outputs_are_those_of_raster(gridcli, state, prec, threads) -> None:
+    options = ["--prec", prec, "--tau", "7", "--mu", "2", "--threads", threads]
+    options += ["--delta", "2", "--metric", "manhattan"]
+    assert gridcli("raster", "points.csv", *options, *outputs("a")).code == 0
+    outcome = gridcli("agglomerate", state, *options, *outputs("b"))
+    assert (outcome.code, outcome.err) == (0, "")
+    assert contents("a") == contents("b")
+    assert json.loads(contents("a")[0])["features"]
+
+
+def test_a_power_of_ten_is_a_coarser_precision(gridcli, state) -> None:
+    assert gridcli("agglomerate", state, "--prec", "3", *outputs("a")).code == 0
+    assert gridcli("agglomerate", state, "--coarsen", "10", *outputs("b")).code == 0
+    assert contents("a") == contents("b")
+
+
+def test_the_real_precision_of_a_state_is_the_default(gridcli, folder) -> None:
+    x, y = clouds()
+    write_points(folder / "points.csv", x, y)
+    write_state(folder / "day.parquet", contract(Grid.degrees("3.5"), x, y))
+    assert gridcli("raster", "points.csv", "--prec", "3.5", *outputs("a")).code == 0
+    assert gridcli("agglomerate", "day.parquet", *outputs("b")).code == 0
+    assert gridcli("agglomerate", "day.parquet", "--prec", "3.5", *outputs("c")).code == 0
+    assert contents("a") == contents("b") == contents("c")
+    outcome = gridcli("agglomerate", "day.parquet", "--prec", "3", *outputs("d"))
+    outcome.assert_one_paragraph()
+    assert outcome.code == 2
+    assert "It can give" not in outcome.err
+
+
+def test_a_planar_state(gridcli, folder) -> None:
+    random = np.random.default_rng(3)
+    x, y = random.normal(319_000, 90, (2, 2000)).round(2)
+    write_points(folder / "points.csv", x, y, "x,y")
+    write_state(folder / "day.parquet", contract(Grid.planar_prec(0), x, y))
+    planar = ["raster", "points.csv", "--planar", "--prec", "-1"]
+    assert gridcli(*planar, "-o", "a.csv", "-q").code == 0
+    options = ["agglomerate", "day.parquet", "-q", "--prec", "-1"]
+    assert gridcli(*options, "-o", "b.csv").code == 0
+    assert (folder / "a.csv").read_bytes() == (folder / "b.csv").read_bytes()
+    refused = gridcli(*options, "-o", "c.geojson")
+    assert refused.code == 2
+    refused.assert_one_paragraph()
+    assert gridcli(*options, "-o", "c.csv", "--crs", "EPSG:3006").code == 0
+
+
+def test_tiles_are_joined_by_any_whole_number(gridcli, state, folder) -> None:
+    outcome = gridcli(
+        *("agglomerate", state, "--coarsen", "7", "-o", "hubs.geojson", "--summary", "s.json"),
+        *("--tiles", "tiles.csv"),
+    )
+    assert outcome.code == 0, outcome.err
+    hubs = json.loads((folder / "hubs.geojson").read_text())
+    assert hubs["gridcli"]["grid"]["name"] == "g4x7"
+    assert hubs["features"][0]["properties"]["hub_key"].startswith("g4x7/")
+    summary = json.loads((folder / "s.json").read_text())
+    assert list(summary) == [
+        *("gridcli", "command", "grid", "tau", "mu", "delta", "metric", "state", "tiles"),
+        *("hubs", "threads", "seconds", "peak_memory_bytes", "files"),
+    ]
+    x, y = clouds()
+    fine = contract(Grid.degrees(4), x, y)
+    coarse: dict[tuple[int, int], int] = {}
+    for a, b, n in zip(fine.x.tolist(), fine.y.tolist(), fine.count.tolist(), strict=True):
+        coarse[a // 7, b // 7] = coarse.get((a // 7, b // 7), 0) + n
+    assert summary["tiles"] == {
+        "distinct": len(coarse),
+        "significant": sum(n >= 5 for n in coarse.values()),
+        "largest_count": max(coarse.values()),
+    }
+    assert "hubs.geojson" in outcome.err
+    assert f"tiles {len(coarse):,}" in " ".join(outcome.err.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--prec", "5"], "It can give --prec 4 and every whole number below it, to -1."),
+        (["--prec", "3.5"], "cannot be had from the tiles of this state (g4)"),
+        (["--prec", "-2"], "larger than 10 degrees"),
+        (["--prec", "four"], "not a number"),
+        (["--prec", "3", "--coarsen", "10"], "give one"),
+        (["--coarsen", "0"], "at least 1"),
+        (["--coarsen", "1.5"], "whole number"),
+        (["--coarsen", "3G"], "too large"),
+        (["--mu", "0"], "at least 1"),
+    ],
+)
+def test_tiles_that_cannot_be_had(gridcli, state, options, says) -> None:
+    outcome = gridcli("agglomerate", state, "-o", "hubs.csv", *options)
+    assert outcome.code == 2
+    outcome.assert_one_paragraph()
+    assert says in " ".join(outcome.err.split())
+    assert not Path("hubs.csv").exists()
+
+
+def test_a_coarsened_state_names_the_precisions_it_can_give(gridcli, folder) -> None:
+    grid = Grid.degrees(4).coarsened(20)
+    write_state(folder / "s.parquet", tiles_of(grid, {(0, 0): 9}))
+    outcome = gridcli("agglomerate", "s.parquet", "--prec", "3", "-o", "hubs.csv")
+    assert outcome.code == 2
+    assert "(g3x2)" in outcome.err
+    assert "--prec 2 and every whole number below" in outcome.err
+    assert gridcli("agglomerate", "s.parquet", "--prec", "2", "-o", "h.csv", "--mu", "1").code == 0
+    assert '"g2/0/0"' in (folder / "h.csv").read_text()
+
+
+def test_names_are_taken_over(gridcli, state, folder) -> None:
+    assert gridcli("agglomerate", state, "-o", "a.csv", "--tiles", "old.csv", "-q").code == 0
+    text = (folder / "old.csv").read_text()
+    (folder / "old.csv").write_text(re.sub('"(g4/[^"]*)"', r'"\1~5"', text))
+    outcome = gridcli("agglomerate", state, "-o", "b.csv", "-q", "--keys-from", "old.csv")
+    assert outcome.code == 0, outcome.err
+    assert '~5"' in (folder / "b.csv").read_text()
+
+
+def test_an_empty_state_is_a_warning(gridcli, folder) -> None:
+    write_state(folder / "s.parquet", tiles_of(Grid.degrees(4), {}))
+    for options in ([], ["--coarsen", "3"]):
+        outcome = gridcli("agglomerate", "s.parquet", "-o", "-", "--format", "csv", "-q", *options)
+        assert outcome.code == 0
+        assert "the state holds no tiles, so the outputs are empty." in outcome.err
+        assert len(outcome.out.splitlines()) == 1
+
+
+def test_no_hub_is_explained(gridcli, state) -> None:
+    outcome = gridcli("agglomerate", state, "-o", "hubs.csv", "-q", "--tau", "100k")
+    assert outcome.code == 0
+    assert "the fullest tile holds" in outcome.err
+
+
+def test_errors_before_anything_is_read(gridcli, folder) -> None:
+    (folder / "there.csv").write_text("")
+    exists = gridcli("agglomerate", "missing.parquet", "-o", "there.csv")
+    assert exists.code == 5
+    suffix = gridcli("agglomerate", "missing.parquet", "-o", "hubs.txt")
+    assert suffix.code == 2
+    missing = gridcli("agglomerate", "missing.parquet", "-o", "hubs.csv")
+    assert missing.code == 3
+    for outcome in (exists, suffix, missing):
+        outcome.assert_one_paragraph()
+
+
+def test_what_is_no_state_is_refused(gridcli, state, folder) -> None:
+    assert gridcli("agglomerate", "points.csv", "-o", "hubs.csv").code == 3
+    assert gridcli("agglomerate", state, "-o", "h.csv", "--tiles", "t.parquet", "-q").code == 0
+    outcome = gridcli("agglomerate", "t.parquet", "-o", "hubs.csv")
+    assert outcome.code == 3
+    assert "--tiles" in outcome.err
+    write_state(folder / "other.parquet", tiles_of(Grid.degrees(4), {(0, 0): 9}))
+    several = gridcli("agglomerate", "[do]*.parquet", "-o", "hubs.csv")
+    assert several.code == 2
+    assert "gridcli merge" in several.err
+
+
+def test_the_state_is_never_an_output(gridcli, state, folder) -> None:
+    before = (folder / state).read_bytes()
+    outcome = gridcli("agglomerate", state, "-o", state, "--overwrite")
+    assert outcome.code == 2
+    assert (folder / state).read_bytes() == before
+
+
+def test_a_state_on_standard_input(state, folder) -> None:
+    with Path(state).open("rb") as stream:
+        outcome = run_process("agglomerate", "-", "-o", "-", "--format", "csv", stdin=stream)
+    assert outcome.code == 0, outcome.err
+    assert len(outcome.out.splitlines()) > 1
