@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +13,7 @@ from gridcli.grid.grid import Grid
 from gridcli.tiles.tiles import Tiles
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 GRIDS = (
     Grid.degrees(-1),  # 36 columns: hubs go all around
@@ -32,6 +34,26 @@ def tiles_of(grid: Grid, count: Mapping[tuple[int, int], int]) -> Tiles:
     ordered = sorted(count, key=lambda tile: (tile[1], tile[0]))
     x, y = np.array(ordered, np.int32).reshape(-1, 2).T.copy()
     return Tiles(grid, x, y, np.array([count[tile] for tile in ordered], np.int64))
+
+
+@dataclass(frozen=True)
+class CutTiles:
+    """Tiles in blocks that end at some positions (`TileBlocks`)."""
+
+    tiles: Tiles
+    cuts: Sequence[int]
+
+    @property
+    def grid(self) -> Grid:
+        return self.tiles.grid
+
+    def __len__(self) -> int:
+        return len(self.tiles)
+
+    def blocks(self) -> Iterator[Tiles]:
+        inner = {cut for cut in self.cuts if 0 < cut < len(self)}
+        for begin, end in pairwise(sorted({0, len(self), *inner})):
+            yield self.tiles.piece(begin, end)
 
 
 @st.composite

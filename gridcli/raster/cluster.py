@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from gridcli.runtime.spill import SpillFile
     from gridcli.tiles.tiles import TileBlocks
 
-SLICE_TILES = 1 << 20
-"""Tiles in a slice, at least; a slice ends with a row, and takes some 50 bytes a tile."""
 BYTES_PER_SLICE_TILE = 50
+"""Memory for each tile of a slice and of the rows before it: the tile, copied, and its labels."""
+SLICE_SHARE = 4
+"""A slice aims at one part in so many of the memory; it can become twice as large, and a row."""
 BYTES_PER_HUB = 600
 """Memory for each hub, at most: sums, the finished columns, and the key as a Python text."""
 BYTES_PER_LABEL = 120
@@ -49,7 +50,7 @@ def cluster(
     threads: int = 1,
     spill: SpillFile | None = None,
     stop: StopFlag | None = None,
-    slice_tiles: int = SLICE_TILES,
+    slice_tiles: int | None = None,
     memory_bytes: int | None = None,
 ) -> Hubs:
     """Return the hubs among significant tiles.
@@ -71,10 +72,10 @@ def cluster(
         Takes 4 bytes a tile where there is more than one slice; must stay open as long as the
         hubs are used. None: they stay in memory.
     stop : StopFlag or None
-    slice_tiles : int
-        Blocks are joined to slices of at least so many tiles, and never cut but between rows.
+    slice_tiles : int or None
+        Least tiles of a slice. None: what `memory_bytes` allows; without a limit, all tiles.
     memory_bytes : int or None
-        Refuse to take more than about this much. None: no limit.
+        Take no more than about this much, beside what the tiles take already. None: no limit.
 
     Raises
     ------
@@ -87,9 +88,13 @@ def cluster(
     """
     check_mu(mu)
     check_neighbourhood(delta, metric)
+    if slice_tiles is None:
+        slice_tiles = len(tiles)
+        if memory_bytes is not None:
+            slice_tiles = memory_bytes // (SLICE_SHARE * BYTES_PER_SLICE_TILE)
     joined = _JoinedSlices(tiles.grid, mu, delta, metric, threads, memory_bytes)
     labels = LabelWriter(spill)
-    for rows, is_last in row_slices(tiles, slice_tiles):
+    for rows, is_last in row_slices(tiles, max(1, slice_tiles)):
         if stop is not None:
             stop.check()
         labels.add(joined.label(rows, is_last=is_last))
@@ -98,7 +103,9 @@ def cluster(
 
 
 def row_slices(tiles: TileBlocks, least: int) -> Iterator[tuple[Tiles, bool]]:
-    """Join blocks to slices of complete rows, of at least `least` tiles each but for the last.
+    """Join and cut blocks to slices of complete rows, of at least `least` tiles but for the last.
+
+    Where rows are short, a slice has fewer than twice as many.
 
     Yields
     ------
@@ -107,22 +114,26 @@ def row_slices(tiles: TileBlocks, least: int) -> Iterator[tuple[Tiles, bool]]:
     """
     waiting: list[Tiles] = []
     n = 0
-    for block in tiles.blocks():
-        if n < least:
-            waiting.append(block)
-            n += len(block)
-            continue
-        last_y = waiting[-1].y[-1]
-        stop = int(np.searchsorted(block.y, last_y, side="right"))
-        if stop:
-            waiting.append(block.piece(0, stop))
-            n += stop
-        if stop < len(block):
-            yield join_tiles(waiting), False
-            waiting = [block.piece(stop, len(block))]
-            n = len(block) - stop
+    for block in _pieces(tiles, least):
+        row_end = 0
+        if n >= least:
+            row_end = int(np.searchsorted(block.y, waiting[-1].y[-1], side="right"))
+            if row_end:
+                waiting.append(block.piece(0, row_end))
+            if row_end < len(block):
+                yield join_tiles(waiting), False
+                waiting, n = [], 0
+        if row_end < len(block):
+            waiting.append(block.piece(row_end, len(block)))
+        n += len(block) - row_end
     if waiting:
         yield join_tiles(waiting), True
+
+
+def _pieces(tiles: TileBlocks, most: int) -> Iterator[Tiles]:
+    for block in tiles.blocks():
+        for begin in range(0, len(block), most):
+            yield block.piece(begin, begin + most)
 
 
 class _JoinedSlices:
@@ -252,15 +263,15 @@ class _JoinedSlices:
         if self._memory_bytes is not None and needed > self._memory_bytes:
             raise ResourceError(
                 f"{n_tiles:,} tiles must be joined at once, {n_border:,} of them in reach of "
-                f"--delta {self._delta} before the others: that needs {needed / 1e6:,.0f} MB, and "
-                f"--max-memory leaves {self._memory_bytes / 1e6:,.0f} MB. Raise it, or use a "
+                f"--delta {self._delta} before the others: that needs {needed / 1e6:,.1f} MB, and "
+                f"--max-memory leaves {self._memory_bytes / 1e6:,.1f} MB. Raise it, or use a "
                 "smaller --delta or a larger --tau."
             )
 
     def _check_labels(self) -> None:
-        needed = BYTES_PER_LABEL * self._n
+        needed = 2 * BYTES_PER_LABEL * self._n  # slices take the other half
         if self._memory_bytes is not None and needed > self._memory_bytes:
-            raise self._too_many(f"{self._n:,} hubs so far", needed, self._memory_bytes)
+            raise self._too_many(f"more than {self._n:,} hubs", needed, self._memory_bytes)
 
     def _check_hubs(self, n_hubs: int) -> None:
         needed = BYTES_PER_HUB * n_hubs
@@ -269,7 +280,7 @@ class _JoinedSlices:
 
     def _too_many(self, what: str, needed: int, limit: int) -> ResourceError:
         return ResourceError(
-            f"{what} need {needed / 1e6:,.0f} MB, and --max-memory leaves {limit / 1e6:,.0f} MB. "
+            f"{what} need {needed / 1e6:,.1f} MB, and --max-memory leaves {limit / 1e6:,.1f} MB. "
             f"Raise it, or find fewer hubs with a --mu above {self._mu:,}, a larger --tau or a "
             "coarser --prec."
         )

@@ -103,7 +103,7 @@ def check_outline(hub: int, n_tiles: int, needed: int, memory_bytes: int) -> Non
     if needed > memory_bytes:
         raise ResourceError(
             f"the outline of hub {hub + 1} does not fit in memory: its {n_tiles:,} tiles need at "
-            f"least {needed / 1e6:,.0f} MB, and {memory_bytes / 1e6:,.0f} MB are left. Raise "
+            f"least {needed / 1e6:,.1f} MB, and {memory_bytes / 1e6:,.1f} MB are left. Raise "
             "--max-memory, split the hub with a larger --tau, choose larger tiles with a coarser "
             "--prec, or write hubs as points only."
         )
