@@ -260,6 +260,28 @@ def test_a_state_rewritten_by_another_program_is_refused(tmp_path) -> None:
     assert "rewritten by another program" in refused(path, sink.getvalue())
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"grid": {"name": "h7"}}, "the grid {'name': 'h7'} is unknown"),
+        ({"rules": {}}, "incomplete"),
+        ({"rows": None}, "incomplete"),
+        ({"inputs": "!"}, "incomplete"),
+        ({"format_version": "one"}, "names no format version"),
+        ({"tiles": 9}, "contradicts its own record"),
+        ({"points": 9}, "contradicts its own record"),
+        ({"content_hash": "0" * 64}, "contradicts its own record"),
+    ],
+)
+def test_a_record_that_another_program_made_is_checked(
+    tmp_path, monkeypatch, change, words
+) -> None:
+    monkeypatch.setattr(
+        "gridcli.states.writer.to_record", lambda info: {**state_info.to_record(info), **change}
+    )
+    assert words in refused(tmp_path / "s.parquet", state_bytes(many_tiles(10)))
+
+
 def test_missing_files_and_folders(tmp_path) -> None:
     with pytest.raises(InputError, match="no such file"):
         open_state(tmp_path / "none.parquet")

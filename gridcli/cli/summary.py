@@ -75,11 +75,7 @@ def json_bytes(record: dict[str, Any]) -> bytes:
 
 def rows_record(counts: RowCounts) -> dict[str, int]:
     """Return the row counts as one flat record: read = used + all others."""
-    return {
-        "read": counts.read,
-        "used": counts.used,
-        **{reason.label: n for reason, n in counts.reasons.items()},
-    }
+    return counts.record()
 
 
 def print_summary(record: dict[str, Any]) -> None:

@@ -175,7 +175,9 @@ def open_state(path: str | Path, *, name: str | None = None) -> StateFile:
         info = from_record(record)
         digests = decompress(metadata[DIGESTS_KEY.encode()])
         first_keys = np.frombuffer(decompress(metadata[FIRST_KEYS_KEY.encode()]), "<u8")
-    except (KeyError, TypeError, ValueError, zlib.error) as error:
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+    except (LookupError, TypeError, ValueError, zlib.error) as error:
         raise InputError(
             f"{name}: its record of itself is incomplete ({error!r}). Write the state anew."
         ) from error

@@ -135,7 +135,7 @@ def from_record(record: dict[str, Any]) -> StateInfo:
 
     Raises
     ------
-    KeyError, TypeError, ValueError, zlib.error
+    LookupError, TypeError, ValueError, zlib.error
         The record is not one that this version writes.
     """
     rules, rows = dict(record["rules"]), record["rows"]
