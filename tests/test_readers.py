@@ -371,8 +371,6 @@ def test_closing_with_chunks_unread(give, format_):
 
 
 def test_large_batches_are_cut(give, monkeypatch):
-    monkeypatch.setattr(arrow_module, "LARGE_BATCH_ROWS", 4)
-    monkeypatch.setattr(parquet_module, "LARGE_BATCH_ROWS", 4)
     monkeypatch.setattr(arrow_module, "BATCH_ROWS", 3)
     monkeypatch.setattr(parquet_module, "BATCH_ROWS", 3)
     lat, lon = make(LAT, "float64"), make(LON, "float64")

@@ -8,19 +8,23 @@ ranges are never given back on local files (apache/arrow issue 39808), and the d
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
 from gridcli.points.arrow import (
     BATCH_ROWS,
-    LARGE_BATCH_ROWS,
     READ_ERRORS,
     Converter,
     HandlePool,
     broken,
     with_partitions,
 )
+from gridcli.points.pages import ColumnChunk, PageNeed, column_chunks, page_need
+from gridcli.points.room import USUAL_BYTES, Room
+from gridcli.points.thrift import ThriftError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,10 +33,19 @@ if TYPE_CHECKING:
     from gridcli.points.plan import ColumnPlan, Input
 
 _BUFFER_BYTES = 1 << 20
+_LEAST_BATCH_ROWS = 1 << 10
+_SMALL_COLUMN_BYTES = USUAL_BYTES // 8
+"""Columns of a row group up to this size are taken for one page."""
 
 
-def open_parquet(source: Input) -> ParquetInput:
+def open_parquet(source: Input, room: Room) -> ParquetInput:
     """Open a Parquet file and parse its footer.
+
+    Parameters
+    ----------
+    source : Input
+    room : Room
+        For row groups of large pages.
 
     Raises
     ------
@@ -40,7 +53,7 @@ def open_parquet(source: Input) -> ParquetInput:
         The file is not Parquet, truncated or corrupt.
     """
     try:
-        return ParquetInput(source, _open(source, None))
+        return ParquetInput(source, _open(source, None), room)
     except READ_ERRORS as error:
         raise broken(source, "", error) from error
 
@@ -54,8 +67,11 @@ def _open(source: Input, metadata: Any) -> Any:
 class ParquetInput:
     """An opened Parquet file (an `InputFile`)."""
 
-    def __init__(self, source: Input, file: Any) -> None:
+    def __init__(self, source: Input, file: Any, room: Room) -> None:
         self.source = source
+        self.room = room
+        self._column_chunks: list[list[ColumnChunk]] | None = None
+        self._lock = Lock()
         self.metadata = file.metadata
         self._file_schema = file.schema_arrow
         self.schema = with_partitions(self._file_schema, source)
@@ -82,6 +98,30 @@ class ParquetInput:
             n_bytes = size * weight_before // total - begin
             yield ParquetChunk(input_index, row_group, n_bytes, self, converter)
 
+    def page_need(self, row_group: int, columns: list[str]) -> PageNeed:
+        """Return what the pages of some columns take, where that may be much.
+
+        Raises
+        ------
+        InputError
+            The footer or the header of a page is corrupt.
+        """
+        most = int(self.metadata.row_group(row_group).total_byte_size)
+        if self.room.limit_bytes is None or 2 * most <= USUAL_BYTES:  # also compressed
+            return PageNeed(0, 0)
+        try:
+            with Path(str(self.source.path)).open("rb", buffering=0) as file:
+                with self._lock:
+                    if self._column_chunks is None:
+                        self._column_chunks = column_chunks(file)
+                chunks = [each for each in self._column_chunks[row_group] if each.root in columns]
+                need = page_need(file, chunks, small_bytes=most)
+                if need.total_bytes <= USUAL_BYTES:
+                    return need
+                return page_need(file, chunks, small_bytes=_SMALL_COLUMN_BYTES)
+        except (ThriftError, IndexError, OSError) as error:
+            raise broken(self.source, f"row group {row_group}", error) from error
+
     def close(self) -> None:
         """Release the file handles."""
         self.handles.close()
@@ -100,18 +140,30 @@ class ParquetChunk:
 
     def decode(self) -> Iterator[PointBatch]:
         """Yield the row group's points."""
+        need = self.file.page_need(self.chunk_index, self.converter.columns)
+        self.file.room.check(
+            f"{self.file.source.name}: {self._place}",
+            "page",
+            need.largest_bytes,
+            need.total_bytes,
+            "write the file with pages of the usual size, about 1 MB",
+        )
         n_read = 0
-        for rows in self._read():
-            yield from self.converter.batches(rows, n_read)
-            n_read += rows.num_rows
-        n_rows = self._n_rows
+        with self.file.room.taken(need.total_bytes):
+            for rows in self._read():
+                yield from self.converter.batches(rows, n_read)
+                n_read += rows.num_rows
+        n_rows = int(self.file.metadata.row_group(self.chunk_index).num_rows)
         if n_read != n_rows:
             error = ValueError(f"{n_read} rows instead of {n_rows}")
             raise broken(self.file.source, self._place, error)
 
     @property
-    def _n_rows(self) -> int:
-        return int(self.file.metadata.row_group(self.chunk_index).num_rows)
+    def _batch_rows(self) -> int:
+        """Rows to decode at a time: fewer where they are long."""
+        row_group = self.file.metadata.row_group(self.chunk_index)
+        fit = USUAL_BYTES * int(row_group.num_rows) // max(int(row_group.total_byte_size), 1)
+        return min(max(fit, _LEAST_BATCH_ROWS), BATCH_ROWS)
 
     @property
     def _place(self) -> str:
@@ -119,22 +171,15 @@ class ParquetChunk:
 
     def _read(self) -> Iterator[Any]:
         """Yield record batches that together hold the row group."""
-        columns = self.converter.columns
         try:
             handle = self.file.handles.take()
             try:
-                if self._n_rows > LARGE_BATCH_ROWS:
-                    yield from handle.iter_batches(
-                        batch_size=BATCH_ROWS,
-                        row_groups=[self.chunk_index],
-                        columns=columns,
-                        use_threads=False,
-                    )
-                else:
-                    table = handle.read_row_group(
-                        self.chunk_index, columns=columns, use_threads=False
-                    )
-                    yield from table.to_batches()
+                yield from handle.iter_batches(
+                    batch_size=self._batch_rows,
+                    row_groups=[self.chunk_index],
+                    columns=self.converter.columns,
+                    use_threads=False,
+                )
             finally:
                 self.file.handles.give_back(handle)
         except READ_ERRORS as error:

@@ -1,0 +1,113 @@
+"""How much memory readers take, and how they stay within the limit of a run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+from gridcli.errors import ResourceError
+
+MIB = 1 << 20
+LIBRARIES_BYTES = 136 * MIB
+"""What the process holds before it reads: Python, numpy, llvmlite, pyarrow, kernels (measured)."""
+USUAL_BYTES = 24 * MIB
+"""Pages, batches and records up to this size are not looked at; the next constant has them."""
+THREAD_BYTES = 48 * MIB
+"""What a thread takes that reads and counts: decoding 65 536 rows at a time from 1 MB pages
+(measured: 15 to 25 MiB, with what Arrow's allocator keeps), and `USUAL_BYTES` once."""
+LARGEST_SHARE, TOTAL_SHARE = 4, 2
+"""The largest piece is at most a quarter of the limit; all that are held at once, half."""
+
+
+def threads_that_fit(limit_bytes: int, threads: int) -> int:
+    """Return how many threads may read within a limit: at most `threads`, at least 1.
+
+    Readers may take half of what the libraries leave; the rest is for the tiles.
+
+    Parameters
+    ----------
+    limit_bytes : int
+        On the memory of the whole process.
+    threads : int
+    """
+    return max(1, min(threads, (limit_bytes - LIBRARIES_BYTES) // 2 // THREAD_BYTES))
+
+
+class Room:
+    """Lets threads hold large pieces of input together only as far as the limit allows.
+
+    Parameters
+    ----------
+    limit_bytes : int or None
+        On the memory of the whole process; None: no limit.
+    """
+
+    def __init__(self, limit_bytes: int | None) -> None:
+        self.limit_bytes = limit_bytes
+        self._held = 0
+        self._freed = threading.Condition()
+
+    @property
+    def held_bytes(self) -> int:
+        """What all threads hold in large pieces now."""
+        return self._held
+
+    def check(
+        self, where: str, part: str, largest_bytes: int, total_bytes: int, advice: str
+    ) -> None:
+        """Refuse a piece that is too large for the limit, however long one waits.
+
+        Parameters
+        ----------
+        where : str
+            The piece, e.g. "trips.parquet: row group 3".
+        part : str
+            What it is made of: a page, a record batch.
+        largest_bytes : int
+            Of its largest part.
+        total_bytes : int
+            Held at once to read the piece.
+        advice : str
+            How to make smaller ones.
+
+        Raises
+        ------
+        ResourceError
+        """
+        limit = self.limit_bytes
+        if limit is None:
+            return
+        share, size = LARGEST_SHARE, largest_bytes
+        fault = f"holds a {part} of {size / MIB:,.0f} MiB, more than a quarter"
+        if size <= limit // share:
+            share, size = TOTAL_SHARE, total_bytes
+            fault = f"takes {size / MIB:,.0f} MiB at once to be read, more than half"
+        if size > limit // share:
+            raise ResourceError(
+                f"{where} {fault} of the memory limit of {limit / MIB:,.0f} MiB. Give at least "
+                f"--max-memory {-(-size * share // MIB)}MiB, or {advice}."
+            )
+
+    @contextmanager
+    def taken(self, n_bytes: int) -> Iterator[None]:
+        """Hold some bytes; wait first until there is room for them. Thread-safe.
+
+        Usual sizes are not counted. A thread must hold one piece at a time.
+        """
+        if self.limit_bytes is None or n_bytes <= USUAL_BYTES:
+            yield
+            return
+        most = self.limit_bytes // TOTAL_SHARE
+        with self._freed:
+            self._freed.wait_for(lambda: self._held == 0 or self._held + n_bytes <= most)
+            self._held += n_bytes
+        try:
+            yield
+        finally:
+            pa.default_memory_pool().release_unused()  # else it keeps most of what was freed
+            with self._freed:
+                self._held -= n_bytes
+                self._freed.notify_all()
