@@ -12,7 +12,9 @@ from gridcli import __version__
 COMMANDS = {
     "raster": "gridcli.cli.raster",
     "agglomerate": "gridcli.cli.agglomerate",
+    "contract": "gridcli.cli.contract",
     "merge": "gridcli.cli.merge",
+    "diff": "gridcli.cli.diff",
     "inspect": "gridcli.cli.inspect",
     "generate": "gridcli.cli.generate",
     "completion": "gridcli.cli.completion",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gridcli.cli.options import resource_options, screen_options, summary_option
-from gridcli.cli.screen import warn
+from gridcli.cli.screen import warn_of_some
 from gridcli.cli.summary import json_bytes, print_summary, summary_record
 from gridcli.cli.values import Lines
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from gridcli.states.compatible import Combination
     from gridcli.states.file import StateFile
     from gridcli.states.info import StateInfo
-
-MOST_NOTES = 5
 
 
 @click.command()
@@ -117,7 +115,7 @@ def merge(
         if summary is not None:
             outputs[summary].write(json_bytes(record))
         outputs.commit(context.obj.held)
-    _say_notes(combination.notes)
+    warn_of_some(combination.notes, "such differences")
     if screen.is_talkative:
         print_summary(record)
 
@@ -150,11 +148,3 @@ def _write(
             writer.write(keys, counts)
             progress.advance(0, len(keys))
         return writer.finish(combination.counts, combination.inputs)
-
-
-def _say_notes(notes: Sequence[str]) -> None:
-    """Print how states differ, cut short where they are many."""
-    for note in notes[:MOST_NOTES]:
-        warn(f"{note}.")
-    if len(notes) > MOST_NOTES:
-        warn(f"{len(notes) - MOST_NOTES:,} more such differences.")

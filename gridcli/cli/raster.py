@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gridcli.cli.correction import corrected_command
-from gridcli.cli.exits import ARGUMENTS
 from gridcli.cli.layers import hub_layers, write_layers
 from gridcli.cli.options import (
     bad_row_options,
@@ -22,7 +20,8 @@ from gridcli.cli.options import (
     screen_options,
     summary_option,
 )
-from gridcli.cli.screen import say, warn
+from gridcli.cli.reading import bad_rows_explained, input_paths, make_rejects
+from gridcli.cli.screen import say, warn, warn_of_some
 from gridcli.cli.summary import (
     json_bytes,
     many_bad_rows,
@@ -31,12 +30,8 @@ from gridcli.cli.summary import (
     summary_record,
     why_no_hub,
 )
-from gridcli.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from gridcli.cli.choices import (
         BadRowChoice,
         ClusterChoice,
@@ -47,12 +42,6 @@ if TYPE_CHECKING:
         ResourceChoice,
         ScreenChoice,
     )
-    from gridcli.output.atomic import OutputSet
-    from gridcli.points.plan import ReadOptions
-    from gridcli.points.reader import PointReader
-    from gridcli.raster.counting import NoValidRowError
-
-MOST_NOTES = 5
 
 
 @click.command()
@@ -96,8 +85,7 @@ def raster(
     from gridcli.output.atomic import OutputSet
     from gridcli.output.targets import check_targets
     from gridcli.points.reader import PointReader
-    from gridcli.points.rejects import RejectsWriter
-    from gridcli.raster.counting import NoValidRowError, RowRules, TooManyBadRowsError
+    from gridcli.raster.counting import RowRules
     from gridcli.raster.run import ClusterOptions, find_hubs
     from gridcli.runtime.workspace import Workspace
 
@@ -109,14 +97,11 @@ def raster(
         closing(screen.make_progress()) as progress,
         Workspace(resources.n_threads, resources.limit_bytes, resources.temp_dir) as space,
         PointReader(source.inputs, read_options) as reader,
-        OutputSet(names, overwrite=target.overwrite, inputs=_paths(reader)) as outputs,
+        OutputSet(names, overwrite=target.overwrite, inputs=input_paths(reader)) as outputs,
     ):
         if screen.is_talkative:
             say(f"{reader.choice}.")
-        rejects = None
-        if bad_rows.rejects is not None:
-            rejects = RejectsWriter(outputs[bad_rows.rejects].write, reader.inputs)
-        try:
+        with bad_rows_explained(context, bad_rows, outputs, read_options, reader):
             result = find_hubs(
                 reader,
                 grid,
@@ -125,18 +110,8 @@ def raster(
                 space,
                 progress=progress,
                 stop=context.obj,
-                rejects=rejects,
+                rejects=make_rejects(bad_rows, outputs, reader),
             )
-        except NoValidRowError as error:
-            _keep_rejects(bad_rows, outputs, context)
-            raise _with_correction(error, context, read_options, reader) from None
-        except TooManyBadRowsError as error:
-            _keep_rejects(bad_rows, outputs, context)
-            listed = "lists" if bad_rows.rejects else "FILE would list"
-            where = f" {bad_rows.rejects}" if bad_rows.rejects else ""
-            raise DataError(
-                f"{error} No hubs were written. --rejects{where} {listed} the bad rows."
-            ) from None
         progress.start(None, "write")
         before = time.perf_counter()
         layers = hub_layers(result.hubs, clustering, target)
@@ -163,43 +138,9 @@ def raster(
         if summary is not None:
             outputs[summary].write(json_bytes(record))
         outputs.commit(context.obj.held)
-    _say_notes(reader.notes)
+    warn_of_some(reader.notes, "inputs differ from the first in their columns")
     for reason in (why_no_hub(record), many_bad_rows(result.counts)):
         if reason is not None:
             warn(reason)
     if screen.is_talkative:
         print_summary(record)
-
-
-def _keep_rejects(bad_rows: BadRowChoice, outputs: OutputSet, context: click.Context) -> None:
-    """Publish the rejects of a run that fails for them: they are what its user needs now."""
-    if bad_rows.rejects is not None:
-        outputs.commit(context.obj.held, only=[bad_rows.rejects])
-
-
-def _paths(reader: PointReader) -> Iterator[Path]:
-    return (each.path for each in reader.inputs if each.path is not None)
-
-
-def _with_correction(
-    error: NoValidRowError, context: click.Context, options: ReadOptions, reader: PointReader
-) -> DataError:
-    """Return the error with the command that the user may have meant, if one can be told."""
-    from gridcli.points.diagnose import suggest
-
-    sample = error.sample
-    suggestion = None if sample is None else suggest(sample, options, reader.first_choice)
-    if suggestion is None:
-        advice = "gridcli inspect shows what the inputs hold."
-    else:
-        command = corrected_command(context.find_root().meta[ARGUMENTS], suggestion)
-        advice = f"With other options they would be valid; try: {command}"
-    return DataError(f"{error} {advice}")
-
-
-def _say_notes(notes: list[str]) -> None:
-    """Print what later inputs do differently, cut short where they are many."""
-    for note in notes[:MOST_NOTES]:
-        warn(f"{note}.")
-    if len(notes) > MOST_NOTES:
-        warn(f"{len(notes) - MOST_NOTES:,} more inputs differ from the first in their columns.")

@@ -6,12 +6,16 @@ import os
 import shutil
 import sys
 import textwrap
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 PROGRAM = "gridcli"
 WIDEST = 100
+MOST_NOTES = 5
 
 
 def paragraph(message: str, kind: str | None = None) -> str:
@@ -47,6 +51,14 @@ def say(message: str, kind: str | None = None) -> None:
 def warn(message: str) -> None:
     """Print a warning on standard error; `--quiet` does not hide it."""
     say(message, "warning")
+
+
+def warn_of_some(notes: Sequence[str], what: str) -> None:
+    """Print notes as warnings, cut short where they are many: "9 more" of what."""
+    for note in notes[:MOST_NOTES]:
+        warn(f"{note}.")
+    if len(notes) > MOST_NOTES:
+        warn(f"{len(notes) - MOST_NOTES:,} more {what}.")
 
 
 def write_error(text: str) -> None:

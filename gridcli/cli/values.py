@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _DECIMAL = re.compile(r"\d+(\.\d*)?|\.\d+")
 _NUMBER_OR_RATIO = re.compile(r"(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,2})?|\d+/\d+", re.IGNORECASE)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smh]?)")
 _SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+) ?(?:([kmgt])(i)?)?b?")
 _MULTIPLIERS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 
@@ -73,6 +74,23 @@ class Size(click.ParamType[int]):
         if size >= TOO_MANY:
             self.fail(f"{value!r} is too large: sizes are below 2^63.", param, ctx)
         return int(size)
+
+
+class Duration(click.ParamType[float]):
+    """A length of time: 5m, 90s, 1.5h; a bare number is seconds."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the time in seconds."""
+        if isinstance(value, float):
+            return value
+        match = _DURATION.fullmatch(str(value).strip().lower())
+        if match is None:
+            self.fail(f"{value!r} is not a time such as 5m, 90s or 1.5h.", param, ctx)
+        return float(match[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0}[match[2] or "s"]
 
 
 class Scale(click.ParamType[Fraction]):

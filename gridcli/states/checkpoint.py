@@ -20,6 +20,7 @@ from gridcli.errors import InputError, OutputError, UsageError
 from gridcli.output.lock import writer_lock
 from gridcli.output.staging import sync_folder
 from gridcli.runtime.spill import Extent, KeptFile
+from gridcli.states.compatible import compare_rules
 from gridcli.states.content import canonical_json
 from gridcli.states.info import InputRecord, StateInfo, check_version, from_record, to_record
 from gridcli.tiles.runs.spilled import SpilledRun
@@ -171,6 +172,8 @@ def resumed_checkpoint(folder: Path, info: StateInfo, *, every_s: float) -> Iter
     ------
     InputError
         There is no checkpoint, or it is corrupt, or of a newer version.
+    UsageError
+        Its run counted other tiles, or other rows.
     OutputError
         Another run is using it.
     """
@@ -181,6 +184,7 @@ def resumed_checkpoint(folder: Path, info: StateInfo, *, every_s: float) -> Iter
         )
     with writer_lock(str(folder / RECORD_NAME)):
         record, saved = _read(folder)
+        compare_rules((str(folder), saved), ("this run", info))
         extents = [Extent(offset, size) for offset, size in record["runs"]]
         with KeptFile(folder / TILES_NAME, record["bytes"]) as spill:
             runs = [SpilledRun.load(spill, extent) for extent in extents]

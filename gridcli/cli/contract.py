@@ -1,0 +1,183 @@
+"""`gridcli contract`: from raw files to a state, the counts of all tiles."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gridcli.cli.options import (
+    bad_row_options,
+    grid_options,
+    input_options,
+    place_options,
+    resource_options,
+    screen_options,
+    summary_option,
+)
+from gridcli.cli.reading import bad_rows_explained, input_paths, make_rejects
+from gridcli.cli.screen import say, warn, warn_of_some
+from gridcli.cli.states import opened_addition, opened_checkpoint, state_options, state_rules
+from gridcli.cli.summary import (
+    json_bytes,
+    many_bad_rows,
+    print_summary,
+    rows_record,
+    summary_record,
+)
+from gridcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from gridcli.cli.choices import (
+        BadRowChoice,
+        GridChoice,
+        InputChoice,
+        PlaceChoice,
+        ResourceChoice,
+        ScreenChoice,
+    )
+    from gridcli.cli.states import StateChoice
+    from gridcli.states.info import StateInfo
+
+
+@click.command()
+@input_options
+@place_options
+@grid_options
+@state_options
+@bad_row_options
+@resource_options
+@screen_options
+@summary_option
+@click.pass_context
+def contract(
+    context: click.Context,
+    source: InputChoice,
+    places: PlaceChoice,
+    size: GridChoice,
+    target: StateChoice,
+    bad_rows: BadRowChoice,
+    resources: ResourceChoice,
+    screen: ScreenChoice,
+    summary: str | None,
+) -> None:
+    """Count the points of every tile: the first step of RASTER, kept as a state.
+
+    States of the same grid can be merged and subtracted; gridcli agglomerate finds their hubs,
+    and gridcli sweep shows what other settings would find, without the points.
+
+    \b
+    Example:
+      gridcli contract trips/2026-11-20/ --append -o year.state.parquet
+    """  # noqa: D301 - \b is click's mark for text that it must not wrap
+    grid = size.grid(planar=source.planar)
+    places.check(planar=source.planar)
+    target.check(source.inputs, lists_rejects=bad_rows.rejects is not None)
+    names = [target.output, *(n for n in (bad_rows.rejects, summary) if n is not None)]
+    overwrite = target.overwrite or target.append
+
+    from gridcli.output.atomic import OutputSet
+    from gridcli.output.lock import writer_lock
+    from gridcli.output.targets import check_targets
+    from gridcli.points.reader import PointReader
+    from gridcli.raster.counting import RowRules
+    from gridcli.runtime.workspace import Workspace
+    from gridcli.states.build import InputChooser, NothingNewError, build_state, require_unchanged
+    from gridcli.states.checkpoint import check_resumable
+    from gridcli.states.info import StateInfo
+    from gridcli.states.sources import check_state_name
+
+    check_state_name(target.output)
+    check_targets(names, overwrite=overwrite)
+    rules = RowRules(places.keep_null_island, places.bbox, bad_rows.limit())
+    read_options = source.read_options(resources, keep_origin=bad_rows.rejects is not None)
+    plan = StateInfo(grid, state_rules(source, places))
+    seconds: dict[str, float] = {}
+    with (
+        writer_lock(target.output),
+        closing(screen.make_progress()) as progress,
+        opened_addition(target, plan, temp_dir=resources.temp_dir) as addition,
+        opened_checkpoint(target, plan) as checkpoint,
+        ExitStack() as stack,
+    ):
+        known = list(addition.kept_inputs)
+        if checkpoint is not None:
+            known += checkpoint.info.inputs
+        chooser = InputChooser(
+            known, input_id=target.input_id, only_new=target.append or target.resume is not None
+        )
+        try:
+            reader = stack.enter_context(PointReader(source.inputs, read_options, chooser))
+        except NothingNewError:
+            if checkpoint is not None:
+                raise UsageError(
+                    f"nothing is left to read beside what {checkpoint.folder} and {target.output} "
+                    "have counted, so there is nothing to resume. Append without --resume."
+                ) from None
+            say(f"all {len(chooser.all_records):,} inputs are counted in {target.output} already.")
+            return
+        if checkpoint is not None:
+            check_resumable(checkpoint, chooser.all_records)
+        if screen.is_talkative:
+            say(f"{reader.choice}.")
+            if chooser.n_counted:
+                say(f"{chooser.n_counted:,} inputs are counted already and are not read again.")
+        outputs = stack.enter_context(
+            OutputSet(names, overwrite=overwrite, inputs=input_paths(reader))
+        )
+        space = stack.enter_context(
+            Workspace(resources.n_threads, resources.limit_bytes, resources.temp_dir)
+        )
+        with bad_rows_explained(context, bad_rows, outputs, read_options, reader):
+            info = build_state(
+                outputs[target.output],
+                reader,
+                chooser.records,
+                StateInfo(grid, state_rules(source, places, reader)),
+                rules,
+                space,
+                progress=progress,
+                stop=context.obj,
+                rejects=make_rejects(bad_rows, outputs, reader),
+                addition=addition,
+                checkpoint=checkpoint,
+                seconds=seconds,
+            )
+        require_unchanged(reader.inputs, chooser.records)
+        record = _record(info, target, len(chooser.records), space.threads, seconds)
+        if summary is not None:
+            outputs[summary].write(json_bytes(record))
+        outputs.commit(context.obj.held)
+        if checkpoint is not None:
+            checkpoint.remove()
+    warn_of_some(reader.notes, "inputs differ from the first in their columns")
+    if info.counts.read == 0:
+        warn("the inputs hold no rows, so the state is empty.")
+    reason = many_bad_rows(info.counts)
+    if reason is not None:
+        warn(reason)
+    if screen.is_talkative:
+        print_summary(record)
+
+
+def _record(
+    info: StateInfo, target: StateChoice, n_inputs: int, threads: int, seconds: dict[str, float]
+) -> dict[str, Any]:
+    """Return the summary: of the whole state, which may hold more than this run has read."""
+    return summary_record(
+        "contract",
+        info.grid,
+        {
+            "inputs": n_inputs,
+            "inputs_in_state": len(info.inputs),
+            "rows": rows_record(info.counts),
+            "tiles": {"distinct": info.n_tiles, "largest_count": info.largest_count},
+            "content_hash": info.content_hash,
+            "threads": threads,
+        },
+        seconds=seconds,
+        files=[
+            {"layer": "state", "path": target.output, "format": "parquet", "rows": info.n_tiles}
+        ],
+    )

@@ -1,0 +1,90 @@
+"""What commands that read points have in common: what they say of columns and of bad rows."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from gridcli.cli.correction import corrected_command
+from gridcli.cli.exits import ARGUMENTS
+from gridcli.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import click
+
+    from gridcli.cli.choices import BadRowChoice
+    from gridcli.output.atomic import OutputSet
+    from gridcli.points.plan import ReadOptions
+    from gridcli.points.reader import PointReader
+    from gridcli.points.rejects import RejectsWriter
+    from gridcli.raster.counting import NoValidRowError
+
+
+def input_paths(reader: PointReader) -> Iterator[Path]:
+    """Yield the files that are read, which no output may be."""
+    return (each.path for each in reader.inputs if each.path is not None)
+
+
+def make_rejects(
+    bad_rows: BadRowChoice, outputs: OutputSet, reader: PointReader
+) -> RejectsWriter | None:
+    """Return the writer of `--rejects`, if it was asked for."""
+    from gridcli.points.rejects import RejectsWriter
+
+    if bad_rows.rejects is None:
+        return None
+    return RejectsWriter(outputs[bad_rows.rejects].write, reader.inputs)
+
+
+@contextmanager
+def bad_rows_explained(
+    context: click.Context,
+    bad_rows: BadRowChoice,
+    outputs: OutputSet,
+    options: ReadOptions,
+    reader: PointReader,
+) -> Iterator[None]:
+    """Turn what is wrong with the rows into advice, and publish the rejects: they are needed now.
+
+    Raises
+    ------
+    DataError
+    """
+    from gridcli.raster.counting import NoValidRowError, TooManyBadRowsError
+
+    try:
+        yield
+    except NoValidRowError as error:
+        _keep_rejects(bad_rows, outputs, context)
+        raise _with_correction(error, context, options, reader) from None
+    except TooManyBadRowsError as error:
+        _keep_rejects(bad_rows, outputs, context)
+        listed = "lists" if bad_rows.rejects else "FILE would list"
+        where = f" {bad_rows.rejects}" if bad_rows.rejects else ""
+        raise DataError(
+            f"{error} Nothing else was written. --rejects{where} {listed} the bad rows."
+        ) from None
+
+
+def _keep_rejects(bad_rows: BadRowChoice, outputs: OutputSet, context: click.Context) -> None:
+    if bad_rows.rejects is not None:
+        outputs.commit(context.obj.held, only=[bad_rows.rejects])
+
+
+def _with_correction(
+    error: NoValidRowError, context: click.Context, options: ReadOptions, reader: PointReader
+) -> DataError:
+    """Return the error with the command that the user may have meant, if one can be told."""
+    from gridcli.points.diagnose import suggest
+
+    sample = error.sample
+    suggestion = None if sample is None else suggest(sample, options, reader.first_choice)
+    if suggestion is None:
+        advice = "gridcli inspect shows what the inputs hold."
+    else:
+        command = corrected_command(context.find_root().meta[ARGUMENTS], suggestion)
+        advice = f"With other options they would be valid; try: {command}"
+    return DataError(f"{error} {advice}")
