@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections import Counter
 from pathlib import Path
@@ -172,6 +173,17 @@ def test_states_through_pipes(days, folder) -> None:
         outcome = run_process("merge", "a.parquet", "b.parquet", "-o", "-", stdout=target)
     assert outcome.code == 0, outcome.err
     assert (folder / "out.parquet").read_bytes() == (folder / "2.parquet").read_bytes()
+
+
+def test_a_reader_that_leaves_early_ends_the_run_quietly(folder) -> None:
+    write_state(folder / "large.parquet", many_tiles(200_000), block=10**6, rules=RULES)
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        outcome = run_process("merge", "large.parquet", "-o", "-", "-q", stdout=write)
+    finally:
+        os.close(write)
+    assert (outcome.code, outcome.err) == (141, "")
 
 
 def test_everything_can_be_taken_out(gridcli, days) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import io
 import json
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gridcli.errors import DataError, InputError, UsageError
+from gridcli.errors import DataError, InputError, OutputError, UsageError
 from gridcli.grid.grid import Grid
 from gridcli.grid.keys import pack
 from gridcli.points.batch import RowCounts
@@ -137,6 +138,30 @@ def test_points_and_used_rows_must_agree() -> None:
         writer.write(np.array([7], np.uint64), np.array([2], np.int64))
         with pytest.raises(ValueError, match="3 rows were used, but 2 points"):
             writer.finish(row_counts(3), ())
+
+
+@pytest.mark.parametrize("n_writes", [0, 1, 4, 7, 8])
+def test_a_sink_that_fails_is_left_alone(n_writes) -> None:
+    class Full(io.BytesIO):
+        left = n_writes
+
+        def write(self, data) -> int:
+            self.left -= 1
+            if self.left < 0:
+                raise OutputError("the disk is full.")
+            return super().write(data)
+
+    def write_all() -> None:
+        with StateWriter(sink, GRID, RULES) as writer:
+            writer.write(pack(tiles.x, tiles.y), tiles.count)
+            writer.finish(row_counts(int(tiles.count.sum())), ())
+
+    tiles = many_tiles(1000)
+    sink = Full()
+    with pytest.raises(OutputError, match="the disk is full"):
+        write_all()
+    gc.collect()
+    assert sink.left == -1
 
 
 def test_other_readers_skip_row_groups(large) -> None:

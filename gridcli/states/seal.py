@@ -46,7 +46,11 @@ class SealingSink(io.RawIOBase):
         if self._footer is not None:
             self._footer.append(bytes(data))
         elif self._sink is not None:
-            self._sink.write(data)
+            try:
+                self._sink.write(data)
+            except BaseException:
+                self.abandon()  # writers of Parquet go on writing as they are taken apart
+                raise
         return len(memoryview(data).cast("B"))
 
     def begin_footer(self) -> None:
