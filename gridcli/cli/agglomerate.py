@@ -93,7 +93,7 @@ def agglomerate(
         progress.start(None, "agglomerate")
         with timed(seconds, "read" if m == 1 else "coarsen"):
             blocks = coarser_blocks(source, m, space, stop=context.obj, least=clustering.tau)
-            tiles = significant_tiles(blocks, grid, clustering.tau)
+            tiles = significant_tiles(blocks, grid, clustering.tau, space)
         options = ClusterOptions(**vars(clustering))
         hubs = cluster_tiles(tiles, options, space, stop=context.obj, seconds=seconds)
         if older is not None:

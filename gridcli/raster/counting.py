@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from gridcli.errors import DataError
 from gridcli.grid.project import Selection
 from gridcli.points.batch import BAD_REASONS, PointBatch, Reason, RowCounts
+from gridcli.points.room import THREAD_BYTES, threads_that_fit
 from gridcli.raster.contract import Contraction
 from gridcli.tiles.table import TableSizes, TileTable
 
@@ -145,7 +146,9 @@ def count_points(
     Interrupted
         A signal arrived.
     """
-    sizes = TableSizes.within(space.budget.limit_bytes)
+    limit = space.budget.limit_bytes
+    sizes, threads = TableSizes.within(limit), threads_that_fit(limit, space.threads)
+    space.budget.expect(threads * (THREAD_BYTES + sizes.thread_bytes) + sizes.shared_bytes)
     if checkpoint is None:
         table = TileTable(sizes, budget=space.budget, spill=space.spill)
     else:
@@ -157,7 +160,7 @@ def count_points(
     progress.start(reader.total_bytes, "contract")
     rounds = _Rounds(reader.chunks(), checkpoint)
     while not rounds.is_over:
-        job.run(rounds.next_round(), threads=space.threads, progress=progress, stop=stop)
+        job.run(rounds.next_round(), threads=threads, progress=progress, stop=stop)
         if checkpoint is not None and not rounds.is_over:
             table.spill(threads=space.threads, stop=stop)
             checkpoint.save(table.spilled, job.counts, rounds.next_input)

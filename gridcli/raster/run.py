@@ -9,17 +9,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from gridcli.grid import keys as tile_keys
 from gridcli.grid.grid import Grid
 from gridcli.points.batch import RowCounts
 from gridcli.raster.cluster import cluster
 from gridcli.raster.counting import RowRules, count_points
 from gridcli.raster.model import Hubs
+from gridcli.raster.spool import TileSpool
 from gridcli.runtime.precompile import compile_ahead
 from gridcli.runtime.workers import call
-from gridcli.tiles.tiles import Tiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -40,6 +37,10 @@ LATER_KERNELS = (
     "gridcli.tiles.kernels",
 )
 """What a first run compiles beside its reading, in this order."""
+
+BYTES_PER_CLUSTERED_TILE = 160
+"""Memory for each tile that is agglomerated as part of one slice, and described: measured 70 to
+100, and as much again for what the layers take."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def find_hubs(
         least = options.tau if each_block is None else 1
         drained = call(partial(table.drain, least, threads=space.threads, stop=stop), stop)
         del table
-        tiles = significant_tiles(drained, grid, options.tau, each_block=each_block)
+        tiles = significant_tiles(drained, grid, options.tau, space, each_block=each_block)
     hubs = cluster_tiles(tiles, options, space, stop=stop, seconds=seconds)
     return RasterResult(hubs, counts, drained.distinct, drained.largest, seconds)
 
@@ -148,9 +149,10 @@ def significant_tiles(
     blocks: Iterable[Counted],
     grid: Grid,
     tau: int,
+    space: Workspace,
     *,
     each_block: Callable[[Counted], None] | None = None,
-) -> Tiles:
+) -> TileBlocks:
     """Return the tiles of ascending blocks that hold at least `tau` points.
 
     Parameters
@@ -158,17 +160,26 @@ def significant_tiles(
     blocks : iterable of keys and counts
     grid : Grid
     tau : int
+    space : Workspace
+        Its spill file takes the tiles if they are too many.
     each_block : callable, optional
         Called with every block as it comes.
+
+    Raises
+    ------
+    ResourceError
+        The disk is full.
     """
-    keys, counts = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
-    for block in blocks:
+    spool = TileSpool(grid, space.spill, keep_tiles=space.budget.room // BYTES_PER_CLUSTERED_TILE)
+    for keys, counts in blocks:
         if each_block is not None:
-            each_block(block)
-        chosen = block[1] >= tau
-        keys.append(block[0] if chosen.all() else block[0][chosen])
-        counts.append(block[1] if chosen.all() else block[1][chosen])
-    return Tiles(grid, *tile_keys.unpack(np.concatenate(keys)), np.concatenate(counts))
+            each_block((keys, counts))
+        chosen = counts >= tau
+        if chosen.all():
+            spool.add(keys, counts)
+        else:
+            spool.add(keys[chosen], counts[chosen])
+    return spool.finish()
 
 
 def cluster_tiles(

@@ -21,16 +21,19 @@ class MemoryBudget:
     ----------
     limit_bytes : int
         Largest resident size of the process.
-    reserve_bytes : int
-        Expected to be taken beside the claims: readers' buffers, libraries loaded later.
     """
 
-    def __init__(self, limit_bytes: int, reserve_bytes: int = 0) -> None:
+    def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         self._usable = limit_bytes - limit_bytes // SHARE_OF_MARGIN
-        self._others = resident_bytes() + reserve_bytes
+        self._others = resident_bytes()
         self._claimed = 0
         self._lock = threading.Lock()
+
+    def expect(self, n_bytes: int) -> None:
+        """Keep memory free for what is about to be taken without a claim: readers' buffers."""
+        with self._lock:
+            self._others = max(self._others, resident_bytes() - self._claimed + n_bytes)
 
     @property
     def room(self) -> int:

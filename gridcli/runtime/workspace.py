@@ -25,8 +25,6 @@ class Workspace:
         Largest resident size of the process; None: half of what the machine has.
     temp_dir : str or None
         Folder for temporary data; None: the system's.
-    reserve_bytes : int
-        Memory that the run takes beside what it claims of the budget, such as readers' buffers.
 
     Attributes
     ----------
@@ -41,12 +39,10 @@ class Workspace:
         threads: int = 0,
         limit_bytes: int | None = None,
         temp_dir: str | None = None,
-        *,
-        reserve_bytes: int = 0,
     ) -> None:
         self.threads = threads or usable_cores()
         limit = default_limit_bytes() if limit_bytes is None else limit_bytes
-        self.budget = MemoryBudget(limit, reserve_bytes)
+        self.budget = MemoryBudget(limit)
         self.spill = SpillFile(temp_dir)
 
     def close(self) -> None:

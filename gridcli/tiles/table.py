@@ -43,6 +43,9 @@ HELD_KEYS = 4096
 LIST_KEYS = 1 << 19
 """Keys that an appender collects before it sorts them by partition."""
 SMALL_LIST_KEYS = 1 << 17
+AMPLE_BYTES = 1 << 30
+"""Limit from which buffers need not be small."""
+ENTRY_BYTES = 16
 FINISH_BYTES = 64
 """Memory to finish a tile in memory: extracted, cut into ranges, sorted, and unpacked."""
 
@@ -65,13 +68,25 @@ class TableSizes:
     held_keys: int = HELD_KEYS
     list_keys: int = LIST_KEYS
 
+    @property
+    def shared_bytes(self) -> int:
+        """Memory that a table takes from its first keys on, beside its tiles."""
+        return self.held_keys * ENTRY_BYTES << PARTITION_BITS
+
+    @property
+    def thread_bytes(self) -> int:
+        """Memory of an appender."""
+        return 2 * self.list_keys * ENTRY_BYTES
+
     @classmethod
     def within(cls, limit_bytes: int) -> TableSizes:
         """Return the sizes for a process that may hold so much: a few hundredths of it."""
-        held = HELD_KEYS
-        while (held * 16 << PARTITION_BITS) > limit_bytes // 16:
+        if limit_bytes >= AMPLE_BYTES:
+            return cls()
+        held = HELD_KEYS // 2
+        while cls(held).shared_bytes > limit_bytes // 16:
             held //= 2
-        return cls(held, LIST_KEYS if held == HELD_KEYS else SMALL_LIST_KEYS)
+        return cls(held, SMALL_LIST_KEYS)
 
 
 class TileTable:
