@@ -119,6 +119,17 @@ def test_the_example_runs(name, tmp_path, monkeypatch, capfd) -> None:
         shutil.copytree(REPOSITORY / "sample_data" / "trips", "trips")
     if name == "merge":
         write_window(tmp_path)
+    if name == "diff":
+        for part, tiles in enumerate(words[1:]):
+            made = [
+                "raster",
+                f"trips/part-0000{part}.parquet",
+                "-o",
+                f"{part}.csv",
+                "--tiles",
+                tiles,
+            ]
+            assert run(cli, made) == 0
     assert run(cli, words) == 0, capfd.readouterr().err
     for option in ("-o", "--clusters", "--tiles"):
         if option in words and name != "generate":

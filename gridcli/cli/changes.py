@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from gridcli.raster.places import Place
     from gridcli.raster.tilesfile import TilesFile
 
-STYLES = {"appeared": "green", "vanished": "red"}
-PIPE_WIDTH = 1000
-"""Wider than any row: the lines of a pipe are not folded."""
+COLOURS = {"appeared": "green", "vanished": "red"}
+N_NAMES = 2
+"""Columns of names, before those of numbers."""
 
 
 def changes_record(
@@ -95,11 +95,10 @@ def print_changes(found: Comparison, limit: int) -> None:
     limit : int
         Most rows to print; 0: all.
     """
-    if sys.stdout is None:
-        return
     shown = found.changes[:limit] if limit else found.changes
-    if shown:
-        _print_table(found, shown)
+    for line in _table(found, shown):
+        # Colours are for terminals alone: click leaves them out elsewhere.
+        click.echo(line, color=False if os.environ.get("NO_COLOR") else None)
     if len(shown) < len(found.changes):
         more = len(found.changes) - len(shown)
         click.echo(f"and {more:,} more (--limit 0 prints all)")
@@ -107,36 +106,35 @@ def print_changes(found: Comparison, limit: int) -> None:
     click.echo(f"hubs: {found.old_hubs:,} -> {found.new_hubs:,}: {counted}")
 
 
-def _print_table(found: Comparison, shown: list[HubChange]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
+def _table(found: Comparison, shown: list[HubChange]) -> Iterator[str]:
+    """Yield the lines of the table; none for no change."""
+    if not shown:
+        return
     x, y, moved = ("x", "y", "moved") if found.planar else ("lon", "lat", "moved m")
-    relations = [_relation(change) for change in shown]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("change", no_wrap=True)
-    table.add_column("hub", overflow="fold")
-    if any(relations):
-        table.add_column("other hub", overflow="fold")
-    for name in ("points", "tiles", moved, x, y):
-        table.add_column(name, justify="right", overflow="fold")
-    for change, relation in zip(shown, relations, strict=True):
-        place = change.new or change.old
-        table.add_row(
-            ", ".join(change.kinds),
-            change.hub_key,
-            *([relation] if any(relations) else []),
-            _from_to(change, "points"),
-            _from_to(change, "tiles"),
-            "" if change.moved is None else f"{change.moved:,.1f}",
-            *([] if place is None else [_coordinate(v, found) for v in (place.x, place.y)]),
-            style=STYLES.get(change.kinds[0]),
-        )
-    width = None if sys.stdout.isatty() else PIPE_WIDTH
-    console = Console(markup=False, highlight=False, emoji=False, width=width)
-    with console.capture() as captured:
-        console.print(table)
-    click.echo("".join(line.rstrip() + "\n" for line in captured.get().splitlines()), nl=False)
+    header = ("change", "hub", "points", "tiles", moved, x, y, "")
+    rows = [header, *(_row(change, found) for change in shown)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    colours = [None, *(COLOURS.get(change.kinds[0]) for change in shown)]
+    for row, colour in zip(rows, colours, strict=True):
+        cells = [
+            cell.rjust(width) if N_NAMES <= i < len(row) - 1 else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield click.style("  ".join(cells).rstrip(), fg=colour, bold=row is header)
+
+
+def _row(change: HubChange, found: Comparison) -> tuple[str, ...]:
+    place = change.new or change.old
+    position = (place.x, place.y) if place is not None else ()
+    return (
+        ", ".join(change.kinds),
+        change.hub_key,
+        _from_to(change, "points"),
+        _from_to(change, "tiles"),
+        "" if change.moved is None else f"{change.moved:,.1f}",
+        *(f"{value:.10g}" if found.planar else f"{value:.5f}" for value in position),
+        _relation(change),
+    )
 
 
 def _relation(change: HubChange) -> str:
@@ -158,7 +156,3 @@ def _from_to(change: HubChange, attribute: str) -> str:
 def _number(place: Place | None, attribute: str) -> int:
     """Return points or tiles of a hub; of none, 0."""
     return 0 if place is None else int(getattr(place, attribute))
-
-
-def _coordinate(value: float, found: Comparison) -> str:
-    return f"{value:.10g}" if found.planar else f"{value:.6f}"

@@ -177,13 +177,13 @@ def _check_columns(path: str, contents: Contents) -> None:
         return
     if set(COLUMNS[:3]) <= set(names):
         raise InputError(
-            f"{path}: is a state: it counts points, and knows no hubs. Make a file of tiles of it "
-            "first: gridcli agglomerate STATE -o hubs.geojson --tiles tiles.parquet"
+            f"{path}: is a state: it counts points, and knows no hubs. gridcli agglomerate STATE "
+            "-o hubs.geojson --tiles tiles.parquet makes a file of tiles of it."
         )
     if HUB_COLUMN in names:
         raise UsageError(
             f"{path} holds hubs without their tiles, so it does not tell which hub was where. "
-            "Write the tiles too: gridcli raster INPUTS -o hubs.geojson --tiles tiles.parquet"
+            "gridcli raster INPUTS -o hubs.geojson --tiles tiles.parquet writes a file that does."
         )
     raise InputError(
         f"{path}: is no file of tiles: it has no columns {', '.join(COLUMNS)}. gridcli raster "
