@@ -13,6 +13,7 @@ from gridcli.cli.layers import hub_layers, write_layers
 from gridcli.cli.options import (
     cluster_options,
     coarsening_options,
+    keys_from_option,
     output_options,
     resource_options,
     screen_options,
@@ -35,11 +36,7 @@ if TYPE_CHECKING:
 @click.argument("state", metavar="STATE")
 @cluster_options
 @coarsening_options
-@click.option(
-    "--keys-from",
-    metavar="OLD_TILES",
-    help="Give hubs the hub_key that they have in this file, which --tiles wrote.",
-)
+@keys_from_option
 @output_options
 @resource_options
 @screen_options
@@ -79,11 +76,12 @@ def agglomerate(
 
     check_targets(names, overwrite=target.overwrite)
     seconds: dict[str, float] = {}
-    read = [Path(name) for name in (state, keys_from) if name is not None and name != "-"]
+    read = [Path(state)] if state != "-" else []
     with (
         closing(screen.make_progress()) as progress,
         Workspace(resources.n_threads, resources.limit_bytes, resources.temp_dir) as space,
         opened_state(state, temp_dir=resources.temp_dir) as source,
+        # OLD_TILES may be replaced: all of it has been read by then.
         OutputSet(names, overwrite=target.overwrite, inputs=read) as outputs,
     ):
         formats = target.formats(planar=source.grid.planar)
@@ -100,7 +98,7 @@ def agglomerate(
             hubs = take_over(hubs, older)
         progress.start(None, "write")
         before = time.perf_counter()
-        layers = hub_layers(hubs, clustering, target)
+        layers = hub_layers(hubs, clustering, target, memory_bytes=space.budget.room)
         files = write_layers(layers, target, formats, outputs, threads=space.threads)
         record = summary_record(
             "agglomerate",

@@ -18,7 +18,13 @@ from gridcli.cli.options import (
 )
 from gridcli.cli.reading import bad_rows_explained, input_paths, make_rejects
 from gridcli.cli.screen import say, warn, warn_of_some
-from gridcli.cli.states import opened_addition, opened_checkpoint, state_options, state_rules
+from gridcli.cli.states import (
+    opened_addition,
+    opened_checkpoint,
+    state_file,
+    state_options,
+    state_rules,
+)
 from gridcli.cli.summary import (
     json_bytes,
     many_bad_rows,
@@ -177,7 +183,5 @@ def _record(
             "threads": threads,
         },
         seconds=seconds,
-        files=[
-            {"layer": "state", "path": target.output, "format": "parquet", "rows": info.n_tiles}
-        ],
+        files=[state_file(target.output, info)],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,18 +15,24 @@ if TYPE_CHECKING:
 
 
 def hub_layers(
-    hubs: Hubs, clustering: ClusterChoice, target: OutputChoice
+    hubs: Hubs, clustering: ClusterChoice, target: OutputChoice, *, memory_bytes: int | None = None
 ) -> dict[str, Callable[[], Layer]]:
-    """Return how to make each layer of some hubs: "hubs", "clusters" and "tiles"."""
+    """Return how to make each layer of some hubs: "hubs", "clusters" and "tiles".
+
+    Outlines take about `memory_bytes` at most.
+    """
     from gridcli.raster.layers import gridcli_record, hubs_layer, tiles_layer
     from gridcli.raster.outlines.layers import clusters_layer, hubs_polygon_layer
 
     record = gridcli_record(hubs.tiles.grid, **vars(clustering))
-    make_hubs = hubs_layer if target.geometry == "point" else hubs_polygon_layer
+    outlined = partial(partial, crs=target.crs, memory_bytes=memory_bytes)
+    points = partial(hubs_layer, hubs, record, crs=target.crs)
     return {
-        "hubs": lambda: make_hubs(hubs, record, crs=target.crs),
-        "clusters": lambda: clusters_layer(hubs, record, crs=target.crs),
-        "tiles": lambda: tiles_layer(hubs, record, crs=target.crs),
+        "hubs": points
+        if target.geometry == "point"
+        else outlined(hubs_polygon_layer, hubs, record),
+        "clusters": outlined(clusters_layer, hubs, record),
+        "tiles": partial(tiles_layer, hubs, record, crs=target.crs),
     }
 
 

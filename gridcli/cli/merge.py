@@ -10,6 +10,7 @@ import click
 
 from gridcli.cli.options import resource_options, screen_options, summary_option
 from gridcli.cli.screen import warn_of_some
+from gridcli.cli.states import state_file
 from gridcli.cli.summary import json_bytes, print_summary, summary_record
 from gridcli.cli.values import Lines
 
@@ -110,7 +111,7 @@ def merge(
                 "threads": space.threads,
             },
             seconds={"merge": time.perf_counter() - started},
-            files=[{"layer": "state", "path": output, "format": "parquet", "rows": info.n_tiles}],
+            files=[state_file(output, info)],
         )
         if summary is not None:
             outputs[summary].write(json_bytes(record))

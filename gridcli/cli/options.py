@@ -165,6 +165,16 @@ screen_options = bundle(
     click.option("-q", "--quiet", is_flag=True, help="No progress, no summary; warnings stay."),
 )
 
+keys_from_option = click.option(
+    "--keys-from",
+    metavar="OLD_TILES",
+    help="Give hubs the hub_key that they have in this file, which --tiles wrote.",
+)
+
+input_id_option = click.option(
+    "--input-id", metavar="ID", help="What to know standard input by, so that it counts once."
+)
+
 summary_option = click.option(
     "--summary", metavar="FILE", help="Also write the summary, as JSON; - for standard output."
 )

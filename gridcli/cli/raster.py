@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +13,9 @@ from gridcli.cli.options import (
     bad_row_options,
     cluster_options,
     grid_options,
+    input_id_option,
     input_options,
+    keys_from_option,
     output_options,
     place_options,
     resource_options,
@@ -22,6 +24,7 @@ from gridcli.cli.options import (
 )
 from gridcli.cli.reading import bad_rows_explained, input_paths, make_rejects
 from gridcli.cli.screen import say, warn, warn_of_some
+from gridcli.cli.states import state_beside, state_file, state_rules
 from gridcli.cli.summary import (
     json_bytes,
     many_bad_rows,
@@ -30,6 +33,7 @@ from gridcli.cli.summary import (
     summary_record,
     why_no_hub,
 )
+from gridcli.errors import UsageError
 
 if TYPE_CHECKING:
     from gridcli.cli.choices import (
@@ -50,6 +54,11 @@ if TYPE_CHECKING:
 @grid_options
 @cluster_options
 @output_options
+@click.option(
+    "--state", metavar="FILE", help="Also write the counts of all tiles, as gridcli contract does."
+)
+@input_id_option
+@keys_from_option
 @bad_row_options
 @resource_options
 @screen_options
@@ -62,6 +71,9 @@ def raster(
     size: GridChoice,
     clustering: ClusterChoice,
     target: OutputChoice,
+    state: str | None,
+    input_id: str | None,
+    keys_from: str | None,
     bad_rows: BadRowChoice,
     resources: ResourceChoice,
     screen: ScreenChoice,
@@ -80,24 +92,38 @@ def raster(
     grid = size.grid(planar=source.planar)
     places.check(planar=source.planar)
     formats = target.formats(planar=source.planar)
-    names = [*target.layers().values(), *(n for n in (bad_rows.rejects, summary) if n is not None)]
+    others = (state, bad_rows.rejects, summary)
+    names = [*target.layers().values(), *(name for name in others if name is not None)]
 
     from gridcli.output.atomic import OutputSet
+    from gridcli.output.lock import writer_lock
     from gridcli.output.targets import check_targets
     from gridcli.points.reader import PointReader
     from gridcli.raster.counting import RowRules
+    from gridcli.raster.naming import take_over
     from gridcli.raster.run import ClusterOptions, find_hubs
+    from gridcli.raster.tilesfile import open_tiles
     from gridcli.runtime.workspace import Workspace
+    from gridcli.states.build import InputChooser, require_unchanged
+    from gridcli.states.sources import check_state_name
 
+    if state is not None:
+        check_state_name(state)
+    elif input_id is not None:
+        raise UsageError("--input-id goes with --state: it names an input that the state counts.")
     check_targets(names, overwrite=target.overwrite)
+    older = None if keys_from is None else open_tiles(keys_from)
+    chooser = InputChooser(input_id=input_id, only_new=False)
     options = ClusterOptions(**vars(clustering))
     rules = RowRules(places.keep_null_island, places.bbox, bad_rows.limit())
     read_options = source.read_options(resources, keep_origin=bad_rows.rejects is not None)
     with (
+        nullcontext() if state is None else writer_lock(state),
         closing(screen.make_progress()) as progress,
         Workspace(resources.n_threads, resources.limit_bytes, resources.temp_dir) as space,
-        PointReader(source.inputs, read_options) as reader,
+        PointReader(source.inputs, read_options, chooser if state else None) as reader,
         OutputSet(names, overwrite=target.overwrite, inputs=input_paths(reader)) as outputs,
+        state_beside(state, outputs, grid, state_rules(source, places, reader)) as writer,
     ):
         if screen.is_talkative:
             say(f"{reader.choice}.")
@@ -111,11 +137,17 @@ def raster(
                 progress=progress,
                 stop=context.obj,
                 rejects=make_rejects(bad_rows, outputs, reader),
+                each_block=None if writer is None else writer.write,
             )
+            hubs = result.hubs if older is None else take_over(result.hubs, older)
         progress.start(None, "write")
         before = time.perf_counter()
-        layers = hub_layers(result.hubs, clustering, target)
+        layers = hub_layers(hubs, clustering, target, memory_bytes=space.budget.room)
         files = write_layers(layers, target, formats, outputs, threads=space.threads)
+        if state is not None and writer is not None:
+            info = writer.finish(result.counts, chooser.records)
+            require_unchanged(reader.inputs, chooser.records)
+            files.append(state_file(state, info))
         record = summary_record(
             "raster",
             grid,
@@ -125,10 +157,10 @@ def raster(
                 "rows": rows_record(result.counts),
                 "tiles": {
                     "distinct": result.distinct_tiles,
-                    "significant": len(result.hubs.tiles),
+                    "significant": len(hubs.tiles),
                     "largest_count": result.largest_count,
                 },
-                "hubs": len(result.hubs),
+                "hubs": len(hubs),
                 "threads": space.threads,
             },
             seconds={**result.seconds, "write": time.perf_counter() - before},

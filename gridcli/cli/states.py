@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gridcli.cli.options import bundle
+from gridcli.cli.options import bundle, input_id_option
 from gridcli.cli.values import Duration, Lines, is_standard_stream
 from gridcli.errors import UsageError
 
@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gridcli.cli.choices import InputChoice, PlaceChoice
+    from gridcli.grid.grid import Grid
+    from gridcli.output.atomic import OutputSet
     from gridcli.points.reader import PointReader
     from gridcli.states.build import Addition
     from gridcli.states.checkpoint import Checkpoint
     from gridcli.states.info import Rules, StateInfo
+    from gridcli.states.writer import StateWriter
 
 
 @dataclass(frozen=True)
@@ -90,9 +93,7 @@ state_options = bundle(
         help="With --append, first take out what this state counts: the former content of inputs "
         "that have changed. Repeatable.",
     ),
-    click.option(
-        "--input-id", metavar="ID", help="What to know standard input by, so it counts once."
-    ),
+    input_id_option,
     click.option(
         "--checkpoint", metavar="DIR", help="Save what is counted to a folder, now and then."
     ),
@@ -160,3 +161,22 @@ def opened_checkpoint(target: StateChoice, info: StateInfo) -> Iterator[Checkpoi
     open_it = new_checkpoint if target.resume is None else resumed_checkpoint
     with open_it(folder, info, every_s=target.every) as checkpoint:
         yield checkpoint
+
+
+@contextmanager
+def state_beside(
+    name: str | None, outputs: OutputSet, grid: Grid, rules: Rules
+) -> Iterator[StateWriter | None]:
+    """Open the writer of a state that is written beside hubs; None where none was asked for."""
+    from gridcli.states.writer import StateWriter
+
+    if name is None:
+        yield None
+        return
+    with StateWriter(outputs[name], grid, rules) as writer:
+        yield writer
+
+
+def state_file(name: str, info: StateInfo) -> dict[str, Any]:
+    """Return what a summary says of a state that was written."""
+    return {"layer": "state", "path": name, "format": "parquet", "rows": info.n_tiles}

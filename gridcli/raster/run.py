@@ -21,6 +21,9 @@ from gridcli.runtime.workers import call
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    import numpy as np
+    import numpy.typing as npt
+
     from gridcli.points.reader import PointReader
     from gridcli.points.rejects import RejectsWriter
     from gridcli.runtime.progress import Progress
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from gridcli.runtime.workspace import Workspace
     from gridcli.tiles.merge import Counted
     from gridcli.tiles.tiles import TileBlocks
+
+    EachBlock = Callable[[npt.NDArray[np.uint64], npt.NDArray[np.int64]], None]
 
 LATER_KERNELS = (
     "gridcli.tiles.kernels:append_to_group",
@@ -97,7 +102,7 @@ def find_hubs(
     progress: Progress,
     stop: StopFlag,
     rejects: RejectsWriter | None = None,
-    each_block: Callable[[Counted], None] | None = None,
+    each_block: EachBlock | None = None,
 ) -> RasterResult:
     """Contract the points to tiles, agglomerate the significant ones, and describe the hubs.
 
@@ -112,7 +117,7 @@ def find_hubs(
     stop : StopFlag
     rejects : RejectsWriter or None
     each_block : callable, optional
-        Called with every block of tiles, of any count, in ascending order: keys and counts.
+        Called with the keys and counts of every block of tiles, of any count, in ascending order.
 
     Returns
     -------
@@ -151,7 +156,7 @@ def significant_tiles(
     tau: int,
     space: Workspace,
     *,
-    each_block: Callable[[Counted], None] | None = None,
+    each_block: EachBlock | None = None,
 ) -> TileBlocks:
     """Return the tiles of ascending blocks that hold at least `tau` points.
 
@@ -163,7 +168,7 @@ def significant_tiles(
     space : Workspace
         Its spill file takes the tiles if they are too many.
     each_block : callable, optional
-        Called with every block as it comes.
+        Called with the keys and counts of every block as it comes.
 
     Raises
     ------
@@ -173,7 +178,7 @@ def significant_tiles(
     spool = TileSpool(grid, space.spill, keep_tiles=space.budget.room // BYTES_PER_CLUSTERED_TILE)
     for keys, counts in blocks:
         if each_block is not None:
-            each_block((keys, counts))
+            each_block(keys, counts)
         chosen = counts >= tau
         if chosen.all():
             spool.add(keys, counts)
