@@ -254,7 +254,7 @@ def test_too_many_hubs_for_the_memory_are_refused_with_numbers():
         cluster(tiles, mu=2, memory_bytes=60_000)
     enough = module.BYTES_PER_HUB * 3_000
     assert len(cluster(tiles, mu=2, memory_bytes=enough)) == 3_000
-    with pytest.raises(ResourceError, match=r"^3,000 hubs need 1.8 MB"):
+    with pytest.raises(ResourceError, match=r"^3,000 hubs need 1.4 MB"):
         cluster(tiles, mu=2, memory_bytes=enough - 1)
 
 

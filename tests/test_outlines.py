@@ -15,9 +15,11 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gridcli.errors import ResourceError
 from gridcli.grid.grid import Grid
 from gridcli.output.layer import Geometry
 from gridcli.raster.labels import TileLabels
+from gridcli.raster.layers import hubs_layer
 from gridcli.raster.model import Hubs
 from gridcli.raster.outlines import grouping
 from gridcli.raster.outlines.geometry import outline_geometry
@@ -262,3 +264,55 @@ def test_hubs_as_polygons_keep_every_column() -> None:
 def test_no_hub_is_an_empty_layer() -> None:
     layer = clusters_layer(hubs_of([], Grid.degrees(1)), RECORD)
     assert json.loads(written(layer, "geojson"))["features"] == []
+
+
+def test_an_outline_that_does_not_fit_is_refused_with_numbers() -> None:
+    size = 40
+    checks = {(x, y) for x in range(size) for y in range(size) if (x + y) % 2 == 0}
+    block = {(x + 100, y) for x in range(size) for y in range(size)}
+    hubs = hubs_of([block, checks])
+    named = r"outline of hub {}.* {} tiles .* MB.*--max-memory"
+    with pytest.raises(ResourceError, match=named.format(1, "1,600")):
+        clusters_layer(hubs, RECORD, memory_bytes=64 * 1600 - 1)
+    alone = hubs_of([checks])
+    layer = clusters_layer(alone, RECORD, memory_bytes=100 * 800)  # tiles, but not the boundary
+    with pytest.raises(ResourceError, match=named.format(1, "800")):
+        written(layer, "csv")
+    # The boundary too, but not the 4 000 vertices of 800 squares.
+    layer = clusters_layer(alone, RECORD, memory_bytes=200 * 800)
+    with pytest.raises(ResourceError, match=named.format(1, "800")):
+        written(layer, "csv")
+    enough = written(clusters_layer(alone, RECORD, memory_bytes=170 * 4000), "csv")
+    assert enough == written(clusters_layer(alone, RECORD), "csv")
+
+
+def test_a_memory_limit_groups_hubs_in_ranges() -> None:
+    hubs = hubs_of([{(10 * hub + x, 0) for x in range(2 + hub % 3)} for hub in range(20)])
+    whole = written(clusters_layer(hubs, RECORD), "csv")
+    ranges = list(grouping.hub_ranges(hubs, 16 * 7))  # seven tiles, in half of the memory
+    assert [first for first, _ in ranges] == [0, *(stop for _, stop in ranges[:-1])]
+    assert ranges[-1][1] == 20
+    assert all(hubs.n_tiles[a:b].sum() <= 7 for a, b in ranges)
+    assert len(ranges) < 12
+    assert list(grouping.hub_ranges(hubs, 1)) == [(hub, hub + 1) for hub in range(20)]
+    limit = 64 * 4 + 28 * 10
+    walks = []
+
+    class Counted(Hubs):
+        def labelled_blocks(self) -> Any:
+            walks.append(self)
+            return super().labelled_blocks()
+
+    counted = Counted(**vars(hubs))
+    assert written(clusters_layer(counted, RECORD, memory_bytes=limit), "csv") == whole
+    assert len(walks) == len(list(grouping.hub_ranges(hubs, limit))) == 2
+
+
+def test_hubs_name_what_they_absorbed() -> None:
+    hubs = replace(hubs_of([{(0, 0)}, {(5, 5)}, {(9, 9)}]), absorbed=[["p0/1/1", "p0/2/2"], [], []])
+    for layer in (hubs_layer(hubs, RECORD), hubs_polygon_layer(hubs, RECORD)):
+        assert layer.schema.names[-2:] == ["ymax", "absorbed"]
+        rows = [row for batch in layer.batches() for row in batch.table.to_pylist()]
+        assert [row["absorbed"] for row in rows] == ["p0/1/1 p0/2/2", None, None]
+    assert "absorbed" not in clusters_layer(hubs, RECORD).schema.names
+    assert "absorbed" not in hubs_layer(replace(hubs, absorbed=None), RECORD).schema.names

@@ -31,7 +31,7 @@ BYTES_PER_SLICE_TILE = 50
 """Memory for each tile of a slice and of the rows before it: the tile, copied, and its labels."""
 SLICE_SHARE = 4
 """A slice aims at one part in so many of the memory; it can become twice as large, and a row."""
-BYTES_PER_HUB = 600
+BYTES_PER_HUB = 450
 """Memory for each hub, at most: sums, the finished columns, and the key as a Python text."""
 BYTES_PER_LABEL = 120
 """Memory for each component that is or may become a hub: sums with room to grow, a parent."""
@@ -99,6 +99,7 @@ def cluster(
             stop.check()
         labels.add(joined.label(rows, is_last=is_last))
     sums, hub_of_label = joined.rank()
+    del joined  # the sums of all labels
     return build_hubs(tiles, labels.finish(hub_of_label), sums, stop=stop)
 
 

@@ -110,7 +110,7 @@ def build_hubs(
     area = floating[:, kernels.AREA] + floating[:, kernels.AREA_LOST]
     with np.errstate(divide="ignore", invalid="ignore"):
         density = points / area  # of planar tiles so small that their area is 0: infinite
-    corners = zip(first_x.tolist(), south.tolist(), strict=True)
+    corners = zip(first_x.data, south.data, strict=True)  # Python ints, one by one
     return Hubs(
         tiles=tiles,
         labels=labels,

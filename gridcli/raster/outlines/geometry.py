@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 BYTES_PER_EDGE = 28
 """Memory for each side of the boundary while it is traced."""
-BYTES_PER_VERTEX = 200
-"""Memory for each vertex of the outline while it is encoded, in the largest format."""
+BYTES_PER_VERTEX = 30
+"""Memory for each vertex while rings become polygons, beside the boundary's."""
+BYTES_PER_ENCODED_VERTEX = 170
+"""Memory for each vertex while it is written, in the largest format; nothing else is left then."""
 
 
 def outline_geometry(
@@ -85,7 +87,8 @@ def outline_geometry(
 
     if limit is not None:
         vertices = int(ring_stop[rings - 1])
-        check_outline(hub, n, needed + BYTES_PER_VERTEX * vertices, limit)
+        needed = max(needed + BYTES_PER_VERTEX * vertices, BYTES_PER_ENCODED_VERTEX * vertices)
+        check_outline(hub, n, needed, limit)
 
     # A polygon's rings stand together, its exterior first.
     order = np.lexsort((ring_is_hole[:rings], ring_part[:rings]))
