@@ -12,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridcli.errors import InputError, ResourceError
+from gridcli.points import ipc as ipc_module
 from gridcli.points import parquet as parquet_module
+from gridcli.points import room as room_module
+from gridcli.points.ipcsizes import batch_size, record_batch_blocks
 from gridcli.points.pages import (
     DATA_PAGE,
     DATA_PAGE_V2,
@@ -22,10 +25,11 @@ from gridcli.points.pages import (
     page_need,
     pages,
 )
+from gridcli.points.pieces import DamagedError
 from gridcli.points.plan import ReadOptions
 from gridcli.points.reader import PointReader
 from gridcli.points.room import LIBRARIES_BYTES, THREAD_BYTES, USUAL_BYTES, Room, threads_that_fit
-from gridcli.points.thrift import CompactReader, ThriftError
+from gridcli.points.thrift import CompactReader
 
 MIB = 1 << 20
 ONE_PAGE = {"data_page_size": 1 << 30, "write_batch_size": 1 << 30, "max_rows_per_page": 1 << 30}
@@ -200,7 +204,7 @@ def test_garbage_is_a_thrift_error_or_a_structure(data):
     reader = CompactReader(data)
     try:
         found = reader.struct({1: None, 2: {1: None}, 3: {2: {1: None}}})
-    except ThriftError:
+    except DamagedError:
         return
     assert set(found) <= {1, 2, 3}
     assert reader.position <= len(data)
@@ -217,15 +221,15 @@ def test_a_corrupt_footer_is_a_thrift_error_or_sizes(tmp_path_factory, data):
     path.write_bytes(content)
     try:
         need = need_of(path)
-    except ThriftError:
+    except DamagedError:
         return
     assert need.largest_bytes <= need.total_bytes
 
 
 def test_nesting_has_an_end():
-    with pytest.raises(ThriftError, match="deep"):
+    with pytest.raises(DamagedError, match="deep"):
         CompactReader(b"\x1c" * 1000).struct({})
-    with pytest.raises(ThriftError, match="deep"):
+    with pytest.raises(DamagedError, match="deep"):
         CompactReader(b"\x19" + b"\x19" * 1000).struct({})
 
 
@@ -272,3 +276,122 @@ def test_threads_shrink_to_fit():
     assert threads_that_fit(LIBRARIES_BYTES, 64) == 1
     assert threads_that_fit(1 << 40, 64) == 64
     assert threads_that_fit(LIBRARIES_BYTES + 20 * THREAD_BYTES, 64) == 10
+
+
+def write_ipc(path, rows, codec=None, batches=1):
+    options = pa.ipc.IpcWriteOptions(compression=codec)
+    make = pa.ipc.new_file if path.suffix == ".arrow" else pa.ipc.new_stream
+    with make(path, REQUIRED, options=options) as writer:
+        for _ in range(batches):
+            values = pa.array(np.arange(rows) % 60, pa.float64())
+            writer.write_batch(pa.record_batch([values, values], schema=REQUIRED))
+    return path
+
+
+def sizes_of(path):
+    with path.open("rb", buffering=0) as file:
+        return [batch_size(file, block) for block in record_batch_blocks(file)]
+
+
+@pytest.mark.parametrize("codec", [None, "lz4", "zstd"])
+def test_a_record_batch_is_as_large_as_its_buffers(codec, tmp_path):
+    sizes = sizes_of(write_ipc(tmp_path / "a.arrow", 8_000, codec, batches=3))
+    assert len(sizes) == 3
+    for size in sizes:
+        if codec is None:
+            assert (size.body_bytes, size.decompressed_bytes) == (128_000, 0)
+        else:
+            assert 0 < size.body_bytes < size.decompressed_bytes == 128_000
+            assert size.total_bytes == size.body_bytes + 128_000
+        assert size.largest_bytes == 128_000
+
+
+def test_buffers_that_do_not_shrink_are_kept_as_they_are(tmp_path):
+    noise = np.random.default_rng(1).bytes(80_000)
+    table = pa.table({"lat": np.frombuffer(noise, np.int64), "name": ["a"] * 10_000})
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with pa.ipc.new_file(tmp_path / "a.arrow", table.schema, options=options) as writer:
+        writer.write_table(table)
+    (size,) = sizes_of(tmp_path / "a.arrow")
+    assert 80_000 + 40_004 + 10_000 <= size.decompressed_bytes < 80_000 + 40_004 + 10_000 + 64
+
+
+@pytest.mark.parametrize("codec", [None, "zstd"])
+@pytest.mark.parametrize("suffix", [".arrow", ".arrows"])
+def test_a_large_record_batch_is_refused_with_numbers(suffix, codec, tmp_path):
+    path = write_ipc(tmp_path / f"a{suffix}", 600_000, codec)
+    options = ReadOptions(memory_bytes=32 * MIB)
+    with (
+        PointReader([str(path)], options) as reader,
+        pytest.raises(ResourceError, match=r"record batch 0 has 9 MiB, .* --max-memory 37MiB"),
+    ):
+        list(next(reader.chunks()).decode())
+
+
+@pytest.mark.parametrize("suffix", [".arrow", ".arrows", ".parquet"])
+def test_threads_take_turns_with_large_pieces(suffix, tmp_path, monkeypatch):
+    for module in (room_module, ipc_module, parquet_module):
+        monkeypatch.setattr(module, "USUAL_BYTES", 1000)
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".parquet":
+        write(path, 30_000, row_group_size=5000, use_dictionary=False)
+    else:
+        write_ipc(path, 5000, batches=6)
+    with PointReader([str(path)], ReadOptions(memory_bytes=400_000)) as reader:
+        chunks, lock, most, rows = reader.chunks(), threading.Lock(), [], []
+
+        def work():
+            while True:
+                with lock:
+                    chunk = next(chunks, None)
+                if chunk is None:
+                    return
+                for batch in chunk.decode():
+                    most.append(reader.room.held_bytes)
+                    rows.append(len(batch))
+
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert sum(rows) == 30_000
+        assert 0 < max(most) <= 200_000
+        assert reader.room.held_bytes == 0
+
+
+@given(st.data())
+@settings(max_examples=60)
+def test_corrupt_flatbuffers_are_an_error_or_sizes(tmp_path_factory, data):
+    path = write_ipc(tmp_path_factory.mktemp("ipc") / "a.arrow", 10, "lz4", batches=2)
+    content = bytearray(path.read_bytes())
+    for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=3)):
+        content[place] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    try:
+        sizes = sizes_of(path)
+    except DamagedError:
+        return
+    assert all(isinstance(size.largest_bytes, int) for size in sizes)
+
+
+def test_a_record_is_at_most_a_quarter_of_the_limit(tmp_path):
+    path = tmp_path / "a.csv"
+    for n, is_read in ((7 << 20, True), (9 << 20, False)):
+        path.write_text("lat,lon,text\n1,2,3\n4,5," + "x" * n + "\n")
+        with PointReader([str(path)], ReadOptions(memory_bytes=32 * MIB)) as reader:
+            if is_read:
+                assert sum(len(b) for c in reader.chunks() for b in c.decode()) == 2
+            else:
+                with pytest.raises(ResourceError, match="record longer than 8 MiB"):
+                    list(reader.chunks())
+
+
+def test_a_record_of_quotes_is_refused_with_numbers(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('lat,lon,text\n1,2,3\n4,5,"' + '""' * (20 << 20) + '"\n')
+    with (
+        PointReader([str(path)], ReadOptions(memory_bytes=384 * MIB)) as reader,
+        pytest.raises(ResourceError, match=r"quotes .* eighth .* 384 MiB"),
+    ):
+        list(reader.chunks())

@@ -53,7 +53,7 @@ class CsvFile:
         self._source = source
         self._bytes = ByteSource(source, stream)
         try:
-            self._reader = BlockReader(source.name, self._bytes, block_bytes)
+            self._reader = BlockReader(source.name, self._bytes, block_bytes, options.memory_bytes)
             self._header = read_header(source, self._reader, options.columns)
         except BaseException:
             self.close()

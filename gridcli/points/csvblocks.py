@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from gridcli.errors import InputError, ResourceError
 from gridcli.points.csvrecords import last_record_end
+from gridcli.points.room import LARGEST_SHARE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 4 << 20
 RECORD_LIMIT_BYTES = 64 << 20
+_BYTES_PER_QUOTE = 12
+"""Finding the end of a record takes so much memory for each quote in it (measured: 11)."""
+_QUOTES_SHARE = 8
+"""And at most one part in so many of the memory limit for all."""
 
 _CODECS = {"gz": "gzip", "zst": "zstd", "bz2": "bz2"}
 
@@ -146,6 +151,8 @@ class BlockReader:
     source : ByteSource
     block_bytes : int
         About how long a block is; longer only where one record is.
+    memory_bytes : int or None
+        Limit on the memory of the whole process.
 
     Attributes
     ----------
@@ -154,8 +161,14 @@ class BlockReader:
         Whether all of the file has been read.
     """
 
-    def __init__(self, name: str, source: ByteSource, block_bytes: int) -> None:
+    def __init__(
+        self, name: str, source: ByteSource, block_bytes: int, memory_bytes: int | None = None
+    ) -> None:
         self._name = name
+        self._memory_bytes = memory_bytes
+        self._record_limit = RECORD_LIMIT_BYTES
+        if memory_bytes is not None:
+            self._record_limit = min(RECORD_LIMIT_BYTES, memory_bytes // LARGEST_SHARE)
         self._source = source
         self.block_bytes = block_bytes
         self._pending = b""
@@ -178,24 +191,25 @@ class BlockReader:
         Raises
         ------
         ResourceError
-            A record is longer than `RECORD_LIMIT_BYTES`.
+            A record is longer than `RECORD_LIMIT_BYTES`, or too long for the memory limit.
         """
         if not self.ended and len(self._pending) < self.block_bytes:
             self._extend(self.block_bytes - len(self._pending))
         while True:
+            self._check_quotes(self._pending)
             data, end = self._pending, last_record_end(self._pending, delimiter)
             if self.ended:
                 end = len(data)
             if end:
                 self._pending = data[end:]
                 yield self._report(data if end == len(data) else data[:end])
-            elif len(data) >= RECORD_LIMIT_BYTES:
+            elif len(data) >= self._record_limit:
                 raise ResourceError(self._too_long(data))
             if self.ended:
                 break
             # A long record is searched again from its start: doubling keeps that linear.
             longer = max(self.block_bytes, len(self._pending) if not end else 0)
-            self._extend(min(longer, RECORD_LIMIT_BYTES - len(self._pending)))
+            self._extend(min(longer, self._record_limit - len(self._pending)))
         if self._source.position > self._reported:
             yield self._report(b"")
 
@@ -209,10 +223,23 @@ class BlockReader:
         self._reported = self._source.position
         return Block(data, n_bytes)
 
+    def _check_quotes(self, data: bytes) -> None:
+        """Refuse a long record of which finding the end would take too much memory."""
+        if self._memory_bytes is None or len(data) <= 2 * self.block_bytes:
+            return
+        need = _BYTES_PER_QUOTE * data.count(b'"')
+        if need > self._memory_bytes // _QUOTES_SHARE:
+            raise ResourceError(
+                f"{self._name}: a record longer than {len(data) >> 20} MiB holds so many quotes "
+                f"that {need >> 20} MiB are needed to find its end, more than an eighth of the "
+                f"memory limit of {self._memory_bytes >> 20} MiB. Give at least --max-memory "
+                f"{-(-need * _QUOTES_SHARE >> 20)}MiB, or see whether a quote is never closed."
+            )
+
     def _too_long(self, data: bytes) -> str:
         start = data[:40].decode("utf-8", "replace")
         return (
-            f"{self._name}: a record longer than {RECORD_LIMIT_BYTES >> 20} MiB, which begins with "
+            f"{self._name}: a record longer than {self._record_limit >> 20} MiB, which begins with "
             f"{start!r}. One record must fit into memory: either a quote is never closed, "
             "or this is no CSV with one record a line."
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pyarrow as pa
@@ -14,6 +16,14 @@ from gridcli.points.arrow import (
     broken,
     with_partitions,
 )
+from gridcli.points.ipcsizes import (
+    BatchSize,
+    Block,
+    batch_size,
+    record_batch_blocks,
+)
+from gridcli.points.pieces import DamagedError
+from gridcli.points.room import USUAL_BYTES, Room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +32,17 @@ if TYPE_CHECKING:
     from gridcli.points.plan import ColumnPlan, Input
 
 
-def open_ipc_file(source: Input) -> IpcFileInput:
+_SMALLER_BATCHES = "write smaller record batches, of 100 000 rows or so"
+
+
+def open_ipc_file(source: Input, room: Room) -> IpcFileInput:
     """Open an Arrow IPC file (Feather V2) and parse its footer.
+
+    Parameters
+    ----------
+    source : Input
+    room : Room
+        For large record batches.
 
     Raises
     ------
@@ -31,17 +50,19 @@ def open_ipc_file(source: Input) -> IpcFileInput:
         The file is not Arrow IPC, truncated or corrupt.
     """
     try:
-        return IpcFileInput(source)
+        return IpcFileInput(source, room)
     except READ_ERRORS as error:
         raise broken(source, "", error) from error
 
 
-def open_ipc_stream(source: Input, stream: BinaryIO | None = None) -> IpcStreamInput:
+def open_ipc_stream(source: Input, room: Room, stream: BinaryIO | None = None) -> IpcStreamInput:
     """Open an Arrow IPC stream and read its schema.
 
     Parameters
     ----------
     source : Input
+    room : Room
+        For large record batches.
     stream : binary stream, optional
         Where the bytes come from when the input has no path.
 
@@ -51,7 +72,7 @@ def open_ipc_stream(source: Input, stream: BinaryIO | None = None) -> IpcStreamI
         The stream is not Arrow IPC, truncated or corrupt.
     """
     try:
-        return IpcStreamInput(source, stream)
+        return IpcStreamInput(source, room, stream)
     except READ_ERRORS as error:
         raise broken(source, "", error) from error
 
@@ -73,14 +94,17 @@ def _checked(rows: Any) -> Any:
 class IpcFileInput:
     """An opened Arrow IPC file (an `InputFile`)."""
 
-    def __init__(self, source: Input) -> None:
+    def __init__(self, source: Input, room: Room) -> None:
         self.source = source
+        self.room = room
         with pa.OSFile(str(source.path), "rb") as file:
             reader = pa.ipc.open_file(file)
             self._file_schema = reader.schema
             self._n_batches = int(reader.num_record_batches)
         self.schema = with_partitions(self._file_schema, source)
         self._handles: HandlePool[Any] | None = None
+        self._blocks: list[Block] | None = None
+        self._lock = Lock()
 
     def chunks(self, plan: ColumnPlan, input_index: int) -> Iterator[Chunk]:
         """Yield one chunk a record batch."""
@@ -102,7 +126,26 @@ class IpcFileInput:
         for index in range(self._n_batches):
             is_last = index == self._n_batches - 1
             n_bytes = size - share * index if is_last else share
-            yield IpcFileChunk(input_index, index, n_bytes, self.source, handles, converter)
+            yield IpcFileChunk(input_index, index, n_bytes, self, handles, converter)
+
+    def batch_size(self, index: int) -> BatchSize:
+        """Return what a record batch takes, where it matters.
+
+        Raises
+        ------
+        InputError
+            The footer or the batch is corrupt.
+        """
+        if self.room.limit_bytes is None:
+            return BatchSize(0, 0)
+        try:
+            with Path(str(self.source.path)).open("rb", buffering=0) as file:
+                with self._lock:
+                    if self._blocks is None:
+                        self._blocks = record_batch_blocks(file)
+                return batch_size(file, self._blocks[index])
+        except (DamagedError, IndexError, OSError) as error:
+            raise broken(self.source, f"record batch {index}", error) from error
 
     def close(self) -> None:
         """Release the file handles."""
@@ -117,29 +160,40 @@ class IpcFileChunk:
     input_index: int
     chunk_index: int
     n_bytes: int
-    source: Input
+    file: IpcFileInput
     handles: HandlePool[Any]
     converter: Converter
     n_lines: int | None = None
 
     def decode(self) -> Iterator[PointBatch]:
         """Yield the record batch's points."""
-        try:
-            handle = self.handles.take()
+        size, place = self.file.batch_size(self.chunk_index), f"record batch {self.chunk_index}"
+        self.file.room.check(
+            f"{self.file.source.name}: {place}",
+            "",
+            size.largest_bytes,
+            size.total_bytes,
+            _SMALLER_BATCHES,
+        )
+        with self.file.room.taken(size.total_bytes):
             try:
-                rows = _checked(handle[1].get_batch(self.chunk_index))
-            finally:
-                self.handles.give_back(handle)
-        except READ_ERRORS as error:
-            raise broken(self.source, f"record batch {self.chunk_index}", error) from error
-        yield from self.converter.batches(rows, 0)
+                handle = self.handles.take()
+                try:
+                    rows = _checked(handle[1].get_batch(self.chunk_index))
+                finally:
+                    self.handles.give_back(handle)
+            except READ_ERRORS as error:
+                raise broken(self.file.source, place, error) from error
+            yield from self.converter.batches(rows, 0)
+            del rows  # before its room is given back
 
 
 class IpcStreamInput:
     """An opened Arrow IPC stream (an `InputFile`)."""
 
-    def __init__(self, source: Input, stream: BinaryIO | None) -> None:
+    def __init__(self, source: Input, room: Room, stream: BinaryIO | None) -> None:
         self.source = source
+        self.room = room
         if stream is None:
             self._file = pa.OSFile(str(source.path), "rb")
         else:
@@ -160,11 +214,16 @@ class IpcStreamInput:
         index, left, pending = 0, self.source.size_bytes, self._next(0, converter.columns)
         while pending is not None:
             rows, n_bytes = pending
+            held = n_bytes
+            if held > USUAL_BYTES:
+                self.room.wait_for_others()
             pending = self._next(index + 1, converter.columns)
             if left is not None:
                 n_bytes = left if pending is None else min(left, n_bytes)
                 left -= n_bytes
-            yield IpcStreamChunk(input_index, index, n_bytes, rows, converter)
+            self.room.hold(held)
+            yield IpcStreamChunk(input_index, index, n_bytes, rows, converter, self.room, held)
+            del rows
             index += 1
 
     def close(self) -> None:
@@ -176,6 +235,9 @@ class IpcStreamInput:
         try:
             rows = self._reader.read_next_batch()
             n_bytes = int(rows.get_total_buffer_size())
+            self.room.check(
+                f"{self.source.name}: record batch {index}", "", n_bytes, n_bytes, _SMALLER_BATCHES
+            )
             rows = _checked(rows.select(columns))
         except StopIteration:
             return None
@@ -193,8 +255,14 @@ class IpcStreamChunk:
     n_bytes: int
     rows: Any
     converter: Converter
+    room: Room
+    held_bytes: int
     n_lines: int | None = None
 
     def decode(self) -> Iterator[PointBatch]:
-        """Yield the record batch's points."""
-        yield from self.converter.batches(self.rows, 0)
+        """Yield the record batch's points; they can be read once."""
+        try:
+            yield from self.converter.batches(self.rows, 0)
+        finally:
+            self.rows = None
+            self.room.give_back(self.held_bytes)

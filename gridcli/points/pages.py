@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import RawIOBase
 
-from gridcli.points.thrift import CompactReader, ThriftError
+from gridcli.points.pieces import DamagedError, read_piece
+from gridcli.points.thrift import CompactReader
 
 DATA_PAGE, DICTIONARY_PAGE, DATA_PAGE_V2 = 0, 2, 3
 _UNCOMPRESSED = 0
@@ -90,18 +91,16 @@ def column_chunks(file: RawIOBase) -> list[list[ColumnChunk]]:
 
     Raises
     ------
-    ThriftError
+    DamagedError
         The footer is corrupt.
     """
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(size - _TAIL_BYTES, 0))
-    footer_bytes = int.from_bytes(_read(file, _TAIL_BYTES)[:4], "little")
-    file.seek(max(size - _TAIL_BYTES - footer_bytes, 0))
-    footer = CompactReader(_read(file, footer_bytes)).struct(_FILE_FIELDS)
+    end = os.fstat(file.fileno()).st_size - _TAIL_BYTES
+    footer_bytes = int.from_bytes(read_piece(file, end, _TAIL_BYTES)[:4], "little")
+    footer = CompactReader(read_piece(file, end - footer_bytes, footer_bytes)).struct(_FILE_FIELDS)
     try:
         return [[_column_chunk(column[3]) for column in row_group[1]] for row_group in footer[4]]
     except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise ThriftError("the footer lacks a field") from error
+        raise DamagedError("the footer lacks a field") from error
 
 
 def _column_chunk(fields: dict[int, object]) -> ColumnChunk:
@@ -115,7 +114,7 @@ def _column_chunk(fields: dict[int, object]) -> ColumnChunk:
         and isinstance(compressed, int)
         and isinstance(data, int)
     ):
-        raise ThriftError("the footer lacks a field")
+        raise DamagedError("the footer lacks a field")
     # Some writers say 0 where there is no dictionary.
     is_first = isinstance(dictionary, int) and 0 < dictionary < data
     return ColumnChunk(
@@ -139,7 +138,7 @@ def pages(file: RawIOBase, offset: int, n_bytes: int) -> Iterator[Page]:
 
     Raises
     ------
-    ThriftError
+    DamagedError
         A header is corrupt.
     """
     end = offset + n_bytes
@@ -147,28 +146,23 @@ def pages(file: RawIOBase, offset: int, n_bytes: int) -> Iterator[Page]:
         fields, header_bytes = _page_header(file, offset, end)
         page = Page(*(fields.get(number, -1) for number in _PAGE_FIELDS))
         if not all(isinstance(size, int) and size >= 0 for size in vars(page).values()):
-            raise ThriftError("a page header lacks a field")
+            raise DamagedError("a page header lacks a field")
         yield page
         offset += header_bytes + page.compressed_bytes
     if offset > end:
-        raise ThriftError("a page is longer than its column")
+        raise DamagedError("a page is longer than its column")
 
 
 def _page_header(file: RawIOBase, offset: int, end: int) -> tuple[dict[int, int], int]:
     size = _HEADER_BYTES
     while True:
-        file.seek(offset)
-        reader = CompactReader(_read(file, min(size, end - offset)))
+        reader = CompactReader(read_piece(file, offset, min(size, end - offset)))
         try:
             return reader.struct(_PAGE_FIELDS), reader.position
-        except ThriftError:
+        except DamagedError:
             if size >= min(end - offset, _MAX_HEADER_BYTES):
                 raise
         size *= 16
-
-
-def _read(file: RawIOBase, n_bytes: int) -> bytes:
-    return file.read(n_bytes) or b""
 
 
 def page_need(file: RawIOBase, chunks: Sequence[ColumnChunk], small_bytes: int) -> PageNeed:
@@ -185,7 +179,7 @@ def page_need(file: RawIOBase, chunks: Sequence[ColumnChunk], small_bytes: int) 
 
     Raises
     ------
-    ThriftError
+    DamagedError
         A page header is corrupt.
     """
     largest = total = compressed = 0

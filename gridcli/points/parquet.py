@@ -23,8 +23,8 @@ from gridcli.points.arrow import (
     with_partitions,
 )
 from gridcli.points.pages import ColumnChunk, PageNeed, column_chunks, page_need
+from gridcli.points.pieces import DamagedError
 from gridcli.points.room import USUAL_BYTES, Room
-from gridcli.points.thrift import ThriftError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,7 +119,7 @@ class ParquetInput:
                 if need.total_bytes <= USUAL_BYTES:
                     return need
                 return page_need(file, chunks, small_bytes=_SMALL_COLUMN_BYTES)
-        except (ThriftError, IndexError, OSError) as error:
+        except (DamagedError, IndexError, OSError) as error:
             raise broken(self.source, f"row group {row_group}", error) from error
 
     def close(self) -> None:
@@ -143,7 +143,7 @@ class ParquetChunk:
         need = self.file.page_need(self.chunk_index, self.converter.columns)
         self.file.room.check(
             f"{self.file.source.name}: {self._place}",
-            "page",
+            "a page of ",
             need.largest_bytes,
             need.total_bytes,
             "write the file with pages of the usual size, about 1 MB",

@@ -319,11 +319,11 @@ def _open_format(source: Input, options: ReadOptions, streams: Streams, room: Ro
     if source.format == "ipc":
         from gridcli.points.ipc import open_ipc_file
 
-        return open_ipc_file(source)
+        return open_ipc_file(source, room)
     if source.format == "ipc-stream":
         from gridcli.points.ipc import open_ipc_stream
 
-        return open_ipc_stream(source, stream)
+        return open_ipc_stream(source, room, stream)
     from gridcli.points.csv import open_csv
 
     return open_csv(source, options, stream)

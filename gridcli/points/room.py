@@ -65,7 +65,7 @@ class Room:
         where : str
             The piece, e.g. "trips.parquet: row group 3".
         part : str
-            What it is made of: a page, a record batch.
+            Its largest part, e.g. "a page of "; empty: itself.
         largest_bytes : int
             Of its largest part.
         total_bytes : int
@@ -81,7 +81,7 @@ class Room:
         if limit is None:
             return
         share, size = LARGEST_SHARE, largest_bytes
-        fault = f"holds a {part} of {size / MIB:,.0f} MiB, more than a quarter"
+        fault = f"has {part}{size / MIB:,.0f} MiB, more than a quarter"
         if size <= limit // share:
             share, size = TOTAL_SHARE, total_bytes
             fault = f"takes {size / MIB:,.0f} MiB at once to be read, more than half"
@@ -97,17 +97,36 @@ class Room:
 
         Usual sizes are not counted. A thread must hold one piece at a time.
         """
-        if self.limit_bytes is None or n_bytes <= USUAL_BYTES:
+        if self._is_usual(n_bytes):
             yield
             return
-        most = self.limit_bytes // TOTAL_SHARE
+        most = (self.limit_bytes or 0) // TOTAL_SHARE
         with self._freed:
             self._freed.wait_for(lambda: self._held == 0 or self._held + n_bytes <= most)
             self._held += n_bytes
         try:
             yield
         finally:
+            self.give_back(n_bytes)
+
+    def hold(self, n_bytes: int) -> None:
+        """Count bytes that were read already, unless they are as few as usual."""
+        if not self._is_usual(n_bytes):
+            with self._freed:
+                self._held += n_bytes
+
+    def give_back(self, n_bytes: int) -> None:
+        """Count bytes no longer that were held."""
+        if not self._is_usual(n_bytes):
             pa.default_memory_pool().release_unused()  # else it keeps most of what was freed
             with self._freed:
                 self._held -= n_bytes
                 self._freed.notify_all()
+
+    def wait_for_others(self) -> None:
+        """Wait until nothing is held."""
+        with self._freed:
+            self._freed.wait_for(lambda: self._held == 0)
+
+    def _is_usual(self, n_bytes: int) -> bool:
+        return self.limit_bytes is None or n_bytes <= USUAL_BYTES

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gridcli.points.pieces import DamagedError
+
 _STOP, _TRUE, _FALSE, _BYTE, _DOUBLE, _TEXT, _LIST, _SET, _MAP, _STRUCT = (
     0,
     1,
@@ -28,10 +30,6 @@ _MAX_VARINT_BYTES = 10
 
 Wanted = Mapping[int, "Wanted | None"]
 """Fields to keep, by number; a structure (or a list of them) has the fields wanted of it."""
-
-
-class ThriftError(ValueError):
-    """The bytes are no structure of the compact protocol, or end within it."""
 
 
 class CompactReader:
@@ -56,11 +54,11 @@ class CompactReader:
 
         Raises
         ------
-        ThriftError
+        DamagedError
             There is none, or it does not end within the bytes.
         """
         if depth > _MAX_DEPTH:
-            raise ThriftError("structures are nested too deeply")
+            raise DamagedError("structures are nested too deeply")
         found: dict[int, Any] = {}
         number = 0
         while True:
@@ -94,14 +92,14 @@ class CompactReader:
             return self._skip_map(depth)
         if kind == _STRUCT:
             return self.struct(wanted, depth + 1)
-        raise ThriftError(f"there is no type {kind}")
+        raise DamagedError(f"there is no type {kind}")
 
     def _list(self, wanted: Wanted, depth: int) -> list[Any]:
         head = self._byte()
         size = head >> 4 if head >> 4 != 15 else self._varint()
         self._require(size)  # an item is at least a byte
         if depth > _MAX_DEPTH:
-            raise ThriftError("lists are nested too deeply")
+            raise DamagedError("lists are nested too deeply")
         return [self._value(head & 0x0F, wanted, depth + 1) for _ in range(size)]
 
     def _skip_map(self, depth: int) -> None:
@@ -131,7 +129,7 @@ class CompactReader:
             value |= (byte & 0x7F) << 7 * i
             if byte < 0x80:
                 return value
-        raise ThriftError("a number is too long")
+        raise DamagedError("a number is too long")
 
     def _zigzag(self) -> int:
         value = self._varint()
@@ -139,4 +137,4 @@ class CompactReader:
 
     def _require(self, size: int) -> None:
         if size > len(self._data) - self.position:
-            raise ThriftError("the bytes end within a structure")
+            raise DamagedError("the bytes end within a structure")
