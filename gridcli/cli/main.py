@@ -14,6 +14,7 @@ COMMANDS = {
     "agglomerate": "gridcli.cli.agglomerate",
     "contract": "gridcli.cli.contract",
     "merge": "gridcli.cli.merge",
+    "sweep": "gridcli.cli.sweep",
     "diff": "gridcli.cli.diff",
     "inspect": "gridcli.cli.inspect",
     "generate": "gridcli.cli.generate",

@@ -85,19 +85,25 @@ def print_summary(record: dict[str, Any]) -> None:
 
 def print_table(lines: Iterable[tuple[str, str]], *, standard_output: bool = False) -> None:
     """Print pairs of a name and a text in two columns; colours on a terminal only."""
-    from rich.console import Console
     from rich.table import Table
 
-    stream = sys.stdout if standard_output else sys.stderr
-    if stream is None:
-        return
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, text in lines:
         table.add_row(name, text)
-    width = None if stream.isatty() else TEXT_WIDTH
-    console = Console(file=stream, markup=False, highlight=False, emoji=False, width=width)
+    print_rich(table, width=TEXT_WIDTH, standard_output=standard_output)
+
+
+def print_rich(table: Any, *, width: int, standard_output: bool) -> None:
+    """Print a table of rich's; `width` is that of pipes and files, a terminal has its own."""
+    from rich.console import Console
+
+    stream = sys.stdout if standard_output else sys.stderr
+    if stream is None:
+        return
+    known = None if stream.isatty() else width
+    console = Console(file=stream, markup=False, highlight=False, emoji=False, width=known)
     with console.capture() as captured:
         console.print(table)
     # rich fills the last column with blanks, which only matter where they are not seen

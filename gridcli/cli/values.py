@@ -93,6 +93,23 @@ class Duration(click.ParamType[float]):
         return float(match[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0}[match[2] or "s"]
 
 
+class Counts(click.ParamType[tuple[int, ...]]):
+    """Several numbers of things, ascending: 1,2,5,10."""
+
+    name = "N,N,..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Return the numbers, each once."""
+        if isinstance(value, tuple):
+            return value
+        numbers = {Count().convert(part, param, ctx) for part in str(value).split(",")}
+        if min(numbers) < 1:
+            self.fail(f"{value!r}: each number must be at least 1.", param, ctx)
+        return tuple(sorted(numbers))
+
+
 class Scale(click.ParamType[Fraction]):
     """The exact size of one step of a scaled integer: 1e-7, 0.000001, 1/3600000."""
 

@@ -1,0 +1,224 @@
+"""A setting to begin with, recommended from a sweep, and why.
+
+Two heuristics, on what the data show and on nothing else:
+
+- **The knee.** Chance leaves many tiles with few points, and places leave few tiles with many. The
+  number of tiles with at least tau points, drawn over tau with logarithmic axes, then falls
+  steeply while tau leaves out chance, and slowly after: it sags below the straight line between
+  its ends, most at the knee (Satopaa et al. 2011, "Finding a 'Kneedle' in a Haystack"). The
+  coarsening that sags most tells places from chance best. Sagging by less than three standard
+  deviations of the number of tiles at the knee, its square root, is no knee.
+- **The plateau.** Where nothing sags, the data hold no such noise; the setting is then the one
+  whose number of hubs changes least when tau or mu goes one step along the table: what is there
+  does not hang on the setting. Settings where one hub holds most of the points in hubs are left
+  aside: all has grown together there, and is stable for that reason.
+
+Neither knows what a hub is to its user; both weigh the settings of the table alone, and one tau is
+taken for all places.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from gridcli.raster.sweep import Level, Sweep, SweepRow
+
+DEVIATIONS = 3.0
+
+
+@dataclass(frozen=True)
+class Knee:
+    """Where the curve of tile counts sags most.
+
+    Attributes
+    ----------
+    tau : int
+        The count at which it does.
+    factor : float
+        How many times fewer tiles there are than on the straight line; above 1.
+    """
+
+    tau: int
+    factor: float
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """What was weighed of one coarsening.
+
+    Attributes
+    ----------
+    coarsen : int
+    grid : str
+    knee : Knee or None
+    best : SweepRow or None
+        Its setting with the most stable number of hubs.
+    change : float
+        By which factor, less 1, that number changes at most in one step; infinite: to or from no
+        hub at all.
+    """
+
+    coarsen: int
+    grid: str
+    knee: Knee | None
+    best: SweepRow | None
+    change: float
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """A setting, or none, and why.
+
+    Attributes
+    ----------
+    setting : SweepRow or None
+    method : str
+        "knee", "plateau" or "none".
+    reason : str
+    weighed : list of Weighed
+        One for each coarsening.
+    """
+
+    setting: SweepRow | None
+    method: str
+    reason: str
+    weighed: list[Weighed]
+
+
+def recommend(sweep: Sweep) -> Recommendation:
+    """Return the setting to begin with."""
+    changes = _changes(sweep)
+    apart = [row for row in sweep.rows if row.hubs and 2 * row.largest_hub <= row.hub_points]
+    eligible = apart or [row for row in sweep.rows if row.hubs]
+    weighed = [_weigh(level, eligible, changes, sweep) for level in sweep.levels]
+    if not eligible:
+        return Recommendation(None, "none", _no_hub(sweep), weighed)
+    by_knee = _after_knee(sweep, weighed, changes)
+    if by_knee is not None:
+        return by_knee
+    if len(sweep.options.tau) == len(sweep.options.mu) == 1:
+        reason = (
+            "no coarsening shows a knee, and a single tau and mu do not tell how the number of "
+            "hubs changes with them: list several."
+        )
+        return Recommendation(None, "none", reason, weighed)
+    candidates = [each for each in weighed if each.best is not None]
+    chosen = min(candidates, key=lambda each: (_percent(each.change), each.coarsen))
+    best = chosen.best
+    reason = (
+        "at no coarsening does the number of tiles show a knee over tau, as chance makes it do; so "
+        "the number of hubs decides, which is most stable here: in one step of tau or mu it "
+        f"changes by at most {shown_change(chosen.change)}. Of equals, the finest tiles are taken."
+    )
+    return Recommendation(best, "plateau", reason, weighed)
+
+
+def find_knee(level: Level) -> Knee | None:
+    """Return where the curve of tile counts over tau sags most; None where it does not."""
+    if len(level.counts) < 3:  # two ends, and something between them
+        return None
+    x, y = np.log(level.counts), np.log(level.at_least)
+    line = y[0] + (x - x[0]) * (y[-1] - y[0]) / (x[-1] - x[0])
+    sag = line - y
+    place = int(np.argmax(sag))
+    if sag[place] * math.sqrt(level.at_least[place]) <= DEVIATIONS:
+        return None
+    return Knee(int(level.counts[place]), math.exp(sag[place]))
+
+
+def _after_knee(
+    sweep: Sweep, weighed: list[Weighed], changes: dict[SweepRow, float]
+) -> Recommendation | None:
+    """Return the setting after the deepest knee; None where no coarsening has a knee."""
+    with_knee = [(each, each.knee) for each in weighed if each.knee is not None]
+    for each, knee in sorted(with_knee, key=lambda pair: (-pair[1].factor, pair[0].coarsen)):
+        beyond = [tau for tau in sweep.options.tau if tau >= knee.tau]
+        if not beyond:
+            continue
+        rows = [
+            row
+            for row in sweep.rows
+            if (row.coarsen, row.tau) == (each.coarsen, beyond[0]) and row.hubs
+        ]
+        if not rows:
+            continue
+        best = min(rows, key=lambda row: (_percent(changes[row]), row.mu))
+        reason = (
+            f"the number of tiles falls fast up to tau {knee.tau:,}, as tiles filled by chance are "
+            f"left out, and slowly after: there it is {knee.factor:.1f} times below a straight "
+            f"line between the ends of its curve. {beyond[0]:,} is the first tau listed from there "
+            "on"
+        )
+        if len(rows) > 1:
+            reason += (
+                f", and with mu {best.mu} the number of hubs changes least in one step of tau or "
+                f"mu (by at most {shown_change(changes[best])})"
+            )
+        return Recommendation(best, "knee", reason + ".", weighed)
+    return None
+
+
+def _weigh(
+    level: Level, eligible: list[SweepRow], changes: dict[SweepRow, float], sweep: Sweep
+) -> Weighed:
+    """Return the knee and the most stable setting of a coarsening."""
+    own = [row for row in eligible if row.coarsen == level.coarsen]
+    inner = [row for row in own if _is_inner(row.tau, sweep.options.tau)]
+    inner = [row for row in inner if _is_inner(row.mu, sweep.options.mu)]
+    candidates = inner or own
+    knee = find_knee(level)
+    if not candidates:
+        return Weighed(level.coarsen, level.grid.name, knee, None, math.inf)
+    best = min(candidates, key=lambda row: (_percent(changes[row]), -row.share, row.tau, row.mu))
+    return Weighed(level.coarsen, level.grid.name, knee, best, changes[best])
+
+
+def _is_inner(value: int, values: tuple[int, ...]) -> bool:
+    """Whether a value has neighbours on both sides, as far as the list can give any."""
+    return len(values) < 3 or values[0] < value < values[-1]
+
+
+def _changes(sweep: Sweep) -> dict[SweepRow, float]:
+    """Return by how much, at most, the number of hubs changes in one step of tau or mu."""
+    hubs = {(row.coarsen, row.tau, row.mu): row.hubs for row in sweep.rows}
+    found = {}
+    for row in sweep.rows:
+        around = [(row.coarsen, tau, row.mu) for tau in _next(row.tau, sweep.options.tau)]
+        around += [(row.coarsen, row.tau, mu) for mu in _next(row.mu, sweep.options.mu)]
+        found[row] = max((_change(row.hubs, hubs[setting]) for setting in around), default=0.0)
+    return found
+
+
+def _next(value: int, values: tuple[int, ...]) -> tuple[int, ...]:
+    place = values.index(value)
+    return values[max(place - 1, 0) : place] + values[place + 1 : place + 2]
+
+
+def _change(a: int, b: int) -> float:
+    """Return the factor between two numbers, less 1."""
+    if min(a, b) == 0:
+        return 0.0 if a == b else math.inf
+    return max(a, b) / min(a, b) - 1
+
+
+def _percent(change: float) -> float:
+    """Return a change in whole percent: smaller differences do not matter."""
+    return change if math.isinf(change) else round(100 * change)
+
+
+def shown_change(change: float) -> str:
+    """Return a change for people."""
+    return "all of it" if math.isinf(change) else f"{_percent(change)} %"
+
+
+def _no_hub(sweep: Sweep) -> str:
+    largest = max((int(level.counts[-1]) for level in sweep.levels if len(level.counts)), default=0)
+    if largest == 0:
+        return "the state holds no tiles."
+    return (
+        "no setting finds a hub. Try smaller --tau and --mu, or larger --coarsen: the fullest tile "
+        f"of all holds {largest:,} points."
+    )
