@@ -80,16 +80,16 @@ class Room:
         limit = self.limit_bytes
         if limit is None:
             return
-        share, size = LARGEST_SHARE, largest_bytes
-        fault = f"has {part}{size / MIB:,.0f} MiB, more than a quarter"
-        if size <= limit // share:
-            share, size = TOTAL_SHARE, total_bytes
-            fault = f"takes {size / MIB:,.0f} MiB at once to be read, more than half"
-        if size > limit // share:
-            raise ResourceError(
-                f"{where} {fault} of the memory limit of {limit / MIB:,.0f} MiB. Give at least "
-                f"--max-memory {-(-size * share // MIB)}MiB, or {advice}."
-            )
+        least = max(LARGEST_SHARE * largest_bytes, TOTAL_SHARE * total_bytes)
+        if least <= limit:
+            return
+        fault = f"takes {total_bytes / MIB:,.0f} MiB at once to be read, more than half"
+        if LARGEST_SHARE * largest_bytes > limit:
+            fault = f"has {part}{largest_bytes / MIB:,.0f} MiB, more than a quarter"
+        raise ResourceError(
+            f"{where} {fault} of the memory limit of {limit / MIB:,.0f} MiB. Give at least "
+            f"--max-memory {-(-least // MIB)}MiB, or {advice}."
+        )
 
     @contextmanager
     def taken(self, n_bytes: int) -> Iterator[None]:
