@@ -121,14 +121,17 @@ def contract(
                     f"nothing is left to read beside what {checkpoint.folder} and {target.output} "
                     "have counted, so there is nothing to resume. Append without --resume."
                 ) from None
-            say(f"all {len(chooser.all_records):,} inputs are counted in {target.output} already.")
+            say(f"nothing to add: {target.output} has counted all of the inputs already.")
             return
         if checkpoint is not None:
             check_resumable(checkpoint, chooser.all_records)
         if screen.is_talkative:
             say(f"{reader.choice}.")
             if chooser.n_counted:
-                say(f"{chooser.n_counted:,} inputs are counted already and are not read again.")
+                what = (
+                    "1 input is" if chooser.n_counted == 1 else f"{chooser.n_counted:,} inputs are"
+                )
+                say(f"{what} counted already and not read again.")
         outputs = stack.enter_context(
             OutputSet(names, overwrite=overwrite, inputs=input_paths(reader))
         )

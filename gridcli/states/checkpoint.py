@@ -238,12 +238,18 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def check_resumable(checkpoint: Checkpoint, given: Sequence[InputRecord]) -> None:
-    """Refuse to go on where counted inputs are no longer among those given.
+    """Refuse streams, and to go on where counted inputs are no longer among those given.
 
     Raises
     ------
     UsageError
     """
+    for each in given:
+        if each.fingerprint is None:
+            raise UsageError(
+                f"a run that reads {each.shown} cannot be resumed, for what was read of it is "
+                "gone. Write it to a file first."
+            )
     here = {each.identity for each in given}
     for each in checkpoint.info.inputs:
         if each.identity not in here:
