@@ -140,7 +140,7 @@ def new_checkpoint(folder: Path, info: StateInfo, *, every_s: float) -> Iterator
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be made: {error.strerror}.") from error
-    with writer_lock(str(folder / RECORD_NAME)):
+    with _locked(folder):
         if (folder / RECORD_NAME).exists():
             raise OutputError(
                 f"{folder} holds the checkpoint of another run; go on with it by --resume "
@@ -153,8 +153,6 @@ def new_checkpoint(folder: Path, info: StateInfo, *, every_s: float) -> Iterator
             finally:
                 if not (folder / RECORD_NAME).exists():
                     checkpoint.remove()  # nothing to resume
-    with suppress(OSError):  # it stays where it was not empty, or holds a checkpoint
-        folder.rmdir()
 
 
 @contextmanager
@@ -182,7 +180,7 @@ def resumed_checkpoint(folder: Path, info: StateInfo, *, every_s: float) -> Iter
             f"{folder} holds no checkpoint: the run that used it has ended well, or was stopped "
             f"before its first one. Begin anew with --checkpoint {folder}."
         )
-    with writer_lock(str(folder / RECORD_NAME)):
+    with _locked(folder):
         record, saved = _read(folder)
         compare_rules((str(folder), saved), ("this run", info))
         extents = [Extent(offset, size) for offset, size in record["runs"]]
@@ -190,8 +188,17 @@ def resumed_checkpoint(folder: Path, info: StateInfo, *, every_s: float) -> Iter
             runs = [SpilledRun.load(spill, extent) for extent in extents]
             saved = replace(info, counts=saved.counts, inputs=saved.inputs)
             yield Checkpoint(folder, saved, spill, runs, every_s=every_s)
-    with suppress(OSError):
-        folder.rmdir()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Be the only run that uses the folder; leave none behind that is empty."""
+    try:
+        with writer_lock(str(folder / RECORD_NAME)):
+            yield
+    finally:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], StateInfo]:
