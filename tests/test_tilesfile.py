@@ -183,6 +183,7 @@ def test_other_tables_are_told(tmp_path) -> None:
         b"tile_x,tile_y,count,hub_key\n1,2,3,g4/0/0\n1,1,3,g4/0/0\n",
         b"tile_x,tile_y,count,hub_key\n3000000000,2,3,g4/0/0\n",
         b"tile_x,tile_y,count,hub_key\n1,2,3,\xff\n",
+        b"tile_x,tile_y,count,hub_key,count\n1,2,3,g4/0/0,3\n",
         bytes(1000),
     ],
 )
@@ -268,6 +269,21 @@ def test_records_are_checked(change, words, tmp_path) -> None:
 def test_records_that_are_none(text, tmp_path) -> None:
     source = write_tiles(hubs_of(THREE), tmp_path / "t.parquet", "parquet")
     refused(rewritten(source, tmp_path / "u.parquet", lambda _: text), InputError, "damaged")
+
+
+def test_keys_that_are_no_text(tmp_path) -> None:
+    """pyarrow reads such a file without a complaint."""
+    source = write_tiles(hubs_of(THREE), tmp_path / "t.parquet", "parquet")
+    table = pq.read_table(source)
+    noise = pa.Array.from_buffers(
+        pa.string(), 1, [None, pa.array([0, 1], pa.int32()).buffers()[1], pa.py_buffer(b"\xff")]
+    )
+    garbled = pa.chunked_array([pa.concat_arrays([noise] * len(table))])
+    metadata = pq.ParquetFile(source).metadata.metadata
+    changed = table.set_column(table.column_names.index("hub_key"), "hub_key", garbled)
+    path = tmp_path / "u.parquet"
+    pq.write_table(changed.replace_schema_metadata({"gridcli": metadata[b"gridcli"]}), path)
+    refused(path, InputError, "truncated or corrupt")
 
 
 def test_a_lost_record_is_told(tmp_path) -> None:

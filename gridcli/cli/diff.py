@@ -143,13 +143,15 @@ def diff(
         )
         for message in _reservations(before, after):
             warn(message)
-        thresholds = {"move": move_threshold, "change": float(change_threshold)}
-        record = changes_record(found, before, after, thresholds)
+        document = b""
+        if as_json or form == ".json":
+            thresholds = {"move": move_threshold, "change": float(change_threshold)}
+            document = json_bytes(changes_record(found, before, after, thresholds))
         if outputs is not None and output is not None:
-            outputs[output].write(json_bytes(record) if form == ".json" else csv_bytes(found))
+            outputs[output].write(document if form == ".json" else csv_bytes(found))
             outputs.commit(context.obj.held)
     if as_json:
-        click.echo(json_bytes(record), nl=False)
+        click.echo(document, nl=False)
     elif not quiet:
         print_changes(found, limit)
     if exit_code and found.has_differences:

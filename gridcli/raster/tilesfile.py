@@ -173,7 +173,11 @@ def _check_place(path: str) -> None:
 def _check_columns(path: str, contents: Contents) -> None:
     """Refuse files that hold something else, saying what and how to make the right file."""
     names = contents.columns
-    if names is None or set(COLUMNS) <= set(names):
+    if names is None:
+        return
+    if set(COLUMNS) <= set(names):
+        if any(names.count(name) > 1 for name in COLUMNS):
+            raise InputError(f"{path}: has two columns of one name, which gridcli never writes.")
         return
     if set(COLUMNS[:3]) <= set(names):
         raise InputError(
@@ -236,6 +240,7 @@ def _decoded(path: str, contents: Contents) -> Iterator[Any]:
             batch = next(batches, None)
             if batch is None:
                 return
+            batch.validate(full=True)  # what a damaged file holds may be no text, or out of bounds
             columns = [pc.cast(batch.column(f.name), f.type) for f in SCHEMA]
         except READ_ERRORS as error:
             raise _broken(path, error) from error
