@@ -32,9 +32,9 @@ from gridcli.tiles.table import TableSizes
 from tests import naive
 
 
-def run(paths, grid, *, read=None, threads=2, rules=None, **options):
+def run(paths, grid, *, read=None, threads=2, rules=None, space=None, **options):
     with (
-        Workspace(threads) as space,
+        Workspace(threads) as own_space,
         PointReader([str(path) for path in paths], read or ReadOptions()) as reader,
     ):
         return find_hubs(
@@ -42,7 +42,7 @@ def run(paths, grid, *, read=None, threads=2, rules=None, **options):
             grid,
             ClusterOptions(**options),
             rules or RowRules(),
-            space,
+            space or own_space,
             progress=Progress(),
             stop=StopFlag(),
         )
@@ -148,7 +148,31 @@ def written(found):
     return contents
 
 
-def test_only_the_rows_decide_the_bytes(tmp_path, monkeypatch):
+class StingyBudget:
+    """Memory for next to nothing: tables spill, or only what comes after them."""
+
+    limit_bytes = 1 << 30
+    is_short = False
+
+    def __init__(self, *, spills):
+        self.spills = spills
+        self.room = 100_000
+
+    def expect(self, n_bytes):
+        pass
+
+    def claim(self, n_bytes):
+        return not self.spills
+
+    def release(self, n_bytes):
+        pass
+
+
+def test_only_the_rows_and_no_limit_decide_the_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr("gridcli.tiles.group.FIRST_CAPACITY", 5)
+    monkeypatch.setattr("gridcli.raster.run.BYTES_PER_CLUSTERED_TILE", 1_000)
+    monkeypatch.setattr("gridcli.tiles.merge.MOST_ROWS", 300)
+    monkeypatch.setattr("gridcli.tiles.merge.FEWEST_ROWS", 300)
     rng = np.random.default_rng(3)
     rows = trips(rng, 6_000)
     reference = None
@@ -169,10 +193,14 @@ def test_only_the_rows_decide_the_bytes(tmp_path, monkeypatch):
         monkeypatch.setattr("gridcli.raster.contract.PIECE", projection.PIECE)
         sizes = TableSizes(int(rng.integers(1, 200)), 1 << int(rng.integers(13, 16)))
         monkeypatch.setattr(TableSizes, "within", lambda _limit, sizes=sizes: sizes)
-        found = run(paths, Grid.degrees(4), tau=3, mu=2, threads=1 + trial % 4)
-        assert found.counts.reasons[Reason.NULL_ISLAND] > 0
-        assert len(found.hubs) >= 3
-        outputs = written(found)
+        with Workspace(1 + trial % 4) as space:
+            if trial % 2:
+                monkeypatch.setattr(space, "budget", StingyBudget(spills=trial % 4 == 1))
+            found = run(paths, Grid.degrees(4), tau=3, mu=2, space=space)
+            assert (space.spill.size > 0) == bool(trial % 2)
+            assert found.counts.reasons[Reason.NULL_ISLAND] > 0
+            assert len(found.hubs) >= 3
+            outputs = written(found)
         reference = reference or outputs
         assert outputs.keys() == reference.keys()
         for name, content in outputs.items():
