@@ -44,9 +44,11 @@ def hub_of_every_tile(hubs):
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _few_tiles_in_a_range_of_hubs():
+def _little_memory_is_enough():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(grouping, "BYTES_PER_GROUPED_TILE", 50_000)
+        patch.setattr(grouping, "TILES_PER_BATCH", 10)
+        patch.setattr(module, "LEAST_BYTES", 0)
         yield
 
 

@@ -266,7 +266,10 @@ def test_no_hub_is_an_empty_layer() -> None:
     assert json.loads(written(layer, "geojson"))["features"] == []
 
 
-def test_an_outline_that_does_not_fit_is_refused_with_numbers() -> None:
+def test_an_outline_that_does_not_fit_is_refused_with_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(grouping, "TILES_PER_BATCH", 799)
     size = 40
     checks = {(x, y) for x in range(size) for y in range(size) if (x + y) % 2 == 0}
     block = {(x + 100, y) for x in range(size) for y in range(size)}
@@ -284,9 +287,12 @@ def test_an_outline_that_does_not_fit_is_refused_with_numbers() -> None:
         written(layer, "csv")
     enough = written(clusters_layer(alone, RECORD, memory_bytes=170 * 4000), "csv")
     assert enough == written(clusters_layer(alone, RECORD), "csv")
+    monkeypatch.undo()
+    assert enough == written(clusters_layer(alone, RECORD, memory_bytes=1), "csv")
 
 
-def test_a_memory_limit_groups_hubs_in_ranges() -> None:
+def test_a_memory_limit_groups_hubs_in_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grouping, "TILES_PER_BATCH", 1)
     hubs = hubs_of([{(10 * hub + x, 0) for x in range(2 + hub % 3)} for hub in range(20)])
     whole = written(clusters_layer(hubs, RECORD), "csv")
     ranges = list(grouping.hub_ranges(hubs, 16 * 7))  # seven tiles, in half of the memory
@@ -295,7 +301,8 @@ def test_a_memory_limit_groups_hubs_in_ranges() -> None:
     assert all(hubs.n_tiles[a:b].sum() <= 7 for a, b in ranges)
     assert len(ranges) < 12
     assert list(grouping.hub_ranges(hubs, 1)) == [(hub, hub + 1) for hub in range(20)]
-    limit = 64 * 4 + 28 * 10
+    monkeypatch.setattr(grouping, "TILES_PER_BATCH", 4)  # all hubs are small
+    limit = 16 * 33
     walks = []
 
     class Counted(Hubs):

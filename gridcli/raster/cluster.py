@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from gridcli.runtime.spill import SpillFile
     from gridcli.tiles.tiles import TileBlocks
 
+LEAST_BYTES = 16 << 20
+"""Memory that is taken in any case."""
 BYTES_PER_SLICE_TILE = 50
 """Memory for each tile of a slice and of the rows before it: the tile, copied, and its labels."""
 SLICE_SHARE = 4
@@ -75,7 +77,8 @@ def cluster(
     slice_tiles : int or None
         Least tiles of a slice. None: what `memory_bytes` allows; without a limit, all tiles.
     memory_bytes : int or None
-        Take no more than about this much, beside what the tiles take already. None: no limit.
+        Take no more than about this much, or `LEAST_BYTES`, beside what the tiles take already.
+        None: no limit.
 
     Raises
     ------
@@ -88,6 +91,8 @@ def cluster(
     """
     check_mu(mu)
     check_neighbourhood(delta, metric)
+    if memory_bytes is not None:
+        memory_bytes = max(memory_bytes, LEAST_BYTES)
     if slice_tiles is None:
         slice_tiles = len(tiles)
         if memory_bytes is not None:

@@ -36,8 +36,7 @@ def outline_geometry(
     first, stop : int
         Positions of hubs in `tiles`; `stop` is not included.
     memory_bytes : int or None
-        Most that the outline of a single hub may take, its encoding included. Ranges of more
-        hubs are small (`HubTiles.ranges`) and not looked at.
+        Most that the outline of a large hub may take, its encoding included.
 
     Returns
     -------
@@ -59,9 +58,7 @@ def outline_geometry(
     edges = kernels.link_tiles(x, y, hub_start, near)
     needed = BYTES_PER_TRACED_TILE * n + BYTES_PER_EDGE * edges
     hub = tiles.first_hub + first
-    limit = memory_bytes if stop == first + 1 else None
-    if limit is not None:
-        check_outline(hub, n, needed, limit)
+    check_outline(hub, n, needed, memory_bytes)
     part = np.full(n, -1, dtype=np.int32)
     kernels.label_parts(near, part, np.empty(n, dtype=np.int32))
 
@@ -85,10 +82,9 @@ def outline_geometry(
         ring_is_hole,
     )
 
-    if limit is not None:
-        vertices = int(ring_stop[rings - 1])
-        needed = max(needed + BYTES_PER_VERTEX * vertices, BYTES_PER_ENCODED_VERTEX * vertices)
-        check_outline(hub, n, needed, limit)
+    vertices = int(ring_stop[:rings].max(initial=0))
+    needed = max(needed + BYTES_PER_VERTEX * vertices, BYTES_PER_ENCODED_VERTEX * vertices)
+    check_outline(hub, n, needed, memory_bytes)
 
     # A polygon's rings stand together, its exterior first.
     order = np.lexsort((ring_is_hole[:rings], ring_part[:rings]))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gridcli.raster.model import Hubs
 
 TILES_PER_BATCH = 65_536
+"""Hubs are traced together up to so many tiles, whatever the memory: that takes some 30 MB."""
 BYTES_PER_GROUPED_TILE = 8
 BYTES_PER_TRACED_TILE = 64
 """Memory for each tile of a hub while it is traced, without its boundary."""
@@ -65,12 +66,15 @@ def group_by_hub(hubs: Hubs, first: int = 0, stop: int | None = None) -> HubTile
 
 
 def hub_ranges(hubs: Hubs, memory_bytes: int | None) -> Iterator[tuple[int, int]]:
-    """Yield ranges of hubs whose tiles, grouped, take at most half of the memory, or one hub."""
+    """Yield ranges of hubs whose tiles, grouped, take at most half of the memory.
+
+    A range may hold `TILES_PER_BATCH` tiles, or one hub, in any case.
+    """
     if memory_bytes is None:
         if len(hubs):
             yield 0, len(hubs)
         return
-    most = memory_bytes // (2 * BYTES_PER_GROUPED_TILE)
+    most = max(memory_bytes // (2 * BYTES_PER_GROUPED_TILE), TILES_PER_BATCH)
     ends = np.cumsum(hubs.n_tiles)
     first = 0
     while first < len(hubs):
@@ -82,25 +86,26 @@ def hub_ranges(hubs: Hubs, memory_bytes: int | None) -> Iterator[tuple[int, int]
 
 def check_largest(hubs: Hubs, memory_bytes: int | None) -> None:
     """Raise `ResourceError` where the tiles of the largest hub alone leave no room to trace it."""
-    if memory_bytes is None or not len(hubs):
-        return
-    largest = int(np.argmax(hubs.n_tiles))
-    n_tiles = int(hubs.n_tiles[largest])
-    check_outline(largest, n_tiles, BYTES_PER_TRACED_TILE * n_tiles, memory_bytes)
+    if len(hubs):
+        largest = int(np.argmax(hubs.n_tiles))
+        n_tiles = int(hubs.n_tiles[largest])
+        check_outline(largest, n_tiles, BYTES_PER_TRACED_TILE * n_tiles, memory_bytes)
 
 
-def check_outline(hub: int, n_tiles: int, needed: int, memory_bytes: int) -> None:
-    """Raise `ResourceError` where the outline of a hub needs more bytes than there are.
+def check_outline(hub: int, n_tiles: int, needed: int, memory_bytes: int | None) -> None:
+    """Raise `ResourceError` where the outline of a large hub needs more bytes than there are.
 
     Parameters
     ----------
     hub : int
-        Position of the hub.
+        Position of the hub, or of the first of several.
     n_tiles : int
-        Its tiles.
-    needed, memory_bytes : int
+        Their tiles; up to `TILES_PER_BATCH` are always accepted.
+    needed : int
+        Bytes, as far as is known by now.
+    memory_bytes : int or None
     """
-    if needed > memory_bytes:
+    if memory_bytes is not None and n_tiles > TILES_PER_BATCH and needed > memory_bytes:
         raise ResourceError(
             f"the outline of hub {hub + 1} does not fit in memory: its {n_tiles:,} tiles need at "
             f"least {needed / 1e6:,.1f} MB, and {memory_bytes / 1e6:,.1f} MB are left. Raise "
