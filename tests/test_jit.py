@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from numba.core.errors import TypingError
 
+from gridcli.cli.choices import KERNELS
 from gridcli.runtime import jit
 from gridcli.runtime.jitcache import KernelCache
-from gridcli.runtime.precompile import _kernels, compile_ahead
+from gridcli.runtime.precompile import _kernels, compile_ahead, compile_apart
+from tests.conftest import REPOSITORY
 
 
 @jit.part
@@ -136,3 +138,22 @@ def test_kernels_are_compiled_ahead_by_another_process(tmp_path, monkeypatch):
     assert all(kernel.is_kept for kernel in _kernels(["gridcli.points.kernels"]))
     compile_ahead(["gridcli.points.kernels"])
     assert len(started) == 1
+
+
+def test_kernels_compiled_apart_are_there_when_it_returns(tmp_path, monkeypatch):
+    name = "gridcli.grid.kernels:coarsen_keys"
+    monkeypatch.setenv("GRIDCLI_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("gridcli.runtime.jitcache._folder", lambda package: tmp_path)
+    (kernel,) = _kernels([name])
+    monkeypatch.delitem(vars(kernel), "_cache", raising=False)
+    assert not kernel.is_kept
+    compile_apart([name])
+    assert kernel.is_kept
+
+
+def test_every_module_of_kernels_that_runs_need_is_known():
+    modules = {
+        ".".join(path.with_suffix("").relative_to(REPOSITORY).parts)
+        for path in (REPOSITORY / "gridcli").rglob("kernels.py")
+    }
+    assert set(KERNELS) == modules - {"gridcli.synth.kernels"}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gridcli.cli.layers import hub_layers, write_layers
+from gridcli.cli.layers import hub_layers, level_layers, write_layers
 from gridcli.cli.options import (
     cluster_options,
     coarsening_options,
@@ -21,8 +22,11 @@ from gridcli.cli.options import (
 )
 from gridcli.cli.screen import warn
 from gridcli.cli.summary import json_bytes, print_summary, summary_record, why_no_hub
+from gridcli.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from gridcli.cli.choices import (
         ClusterChoice,
         CoarseningChoice,
@@ -30,6 +34,12 @@ if TYPE_CHECKING:
         ResourceChoice,
         ScreenChoice,
     )
+    from gridcli.grid.grid import Grid
+    from gridcli.output.layer import Layer
+    from gridcli.raster.tilesfile import TilesFile
+    from gridcli.runtime.signals import StopFlag
+    from gridcli.runtime.workspace import Workspace
+    from gridcli.states.file import StateFile
 
 
 @click.command()
@@ -65,17 +75,16 @@ def agglomerate(
     target.check_suffixes()
     names = [*target.layers().values(), *([] if summary is None else [summary])]
 
+    if keys_from is not None and coarsening.adaptive is not None:
+        raise UsageError("--keys-from needs hubs of one tile size; --adaptive finds several.")
+
     from gridcli.output.atomic import OutputSet
     from gridcli.output.targets import check_targets
-    from gridcli.raster.coarsen import coarser_blocks
-    from gridcli.raster.naming import take_over
-    from gridcli.raster.run import ClusterOptions, cluster_tiles, significant_tiles, timed
     from gridcli.raster.tilesfile import open_tiles
     from gridcli.runtime.workspace import Workspace
     from gridcli.states.sources import opened_state
 
     check_targets(names, overwrite=target.overwrite)
-    seconds: dict[str, float] = {}
     read = [Path(state)] if state != "-" else []
     with (
         closing(screen.make_progress()) as progress,
@@ -85,36 +94,26 @@ def agglomerate(
         OutputSet(names, overwrite=target.overwrite, inputs=read) as outputs,
     ):
         formats = target.formats(planar=source.grid.planar)
-        m = coarsening.multiple(source.grid)
-        grid = source.grid.coarsened(m)
         older = None if keys_from is None else open_tiles(keys_from)
         progress.start(None, "agglomerate")
-        with timed(seconds, "read" if m == 1 else "coarsen"):
-            blocks = coarser_blocks(source, m, space, stop=context.obj, least=clustering.tau)
-            tiles = significant_tiles(blocks, grid, clustering.tau, space)
-        options = ClusterOptions(**vars(clustering))
-        hubs = cluster_tiles(tiles, options, space, stop=context.obj, seconds=seconds)
-        if older is not None:
-            hubs = take_over(hubs, older)
+        run = _Run(source, clustering, target, space, context.obj)
+        if coarsening.adaptive is None:
+            found = _on_one_grid(run, coarsening.multiple(source.grid), older)
+        else:
+            found = _adaptively(run, coarsening.adaptive)
         progress.start(None, "write")
         before = time.perf_counter()
-        layers = hub_layers(hubs, clustering, target, memory_bytes=space.budget.room)
-        files = write_layers(layers, target, formats, outputs, threads=space.threads)
+        files = write_layers(found.layers, target, formats, outputs, threads=space.threads)
         record = summary_record(
             "agglomerate",
-            grid,
+            found.grid,
             {
                 **vars(clustering),
                 "state": source.name,
-                "tiles": {
-                    "distinct": blocks.distinct,
-                    "significant": len(tiles),
-                    "largest_count": blocks.largest,
-                },
-                "hubs": len(hubs),
+                **found.parts,
                 "threads": space.threads,
             },
-            seconds={**seconds, "write": time.perf_counter() - before},
+            seconds={**found.seconds, "write": time.perf_counter() - before},
             files=files,
         )
         if summary is not None:
@@ -125,3 +124,86 @@ def agglomerate(
         warn(reason)
     if screen.is_talkative:
         print_summary(record)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What is read, and how."""
+
+    source: StateFile
+    clustering: ClusterChoice
+    target: OutputChoice
+    space: Workspace
+    stop: StopFlag
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Layers to be written, and what the summary tells: of tiles and hubs, and the time taken."""
+
+    grid: Grid
+    layers: Mapping[str, Callable[[], Layer]]
+    parts: dict[str, Any]
+    seconds: dict[str, float]
+
+
+def _on_one_grid(run: _Run, m: int, older: TilesFile | None) -> _Found:
+    """Find the hubs of the state's tiles, joined M by M."""
+    from gridcli.raster.coarsen import coarser_blocks
+    from gridcli.raster.naming import take_over
+    from gridcli.raster.run import ClusterOptions, cluster_tiles, significant_tiles, timed
+
+    seconds: dict[str, float] = {}
+    grid, tau = run.source.grid.coarsened(m), run.clustering.tau
+    with timed(seconds, "read" if m == 1 else "coarsen"):
+        blocks = coarser_blocks(run.source, m, run.space, stop=run.stop, least=tau)
+        tiles = significant_tiles(blocks, grid, tau, run.space)
+    options = ClusterOptions(**vars(run.clustering))
+    hubs = cluster_tiles(tiles, options, run.space, stop=run.stop, seconds=seconds)
+    if older is not None:
+        hubs = take_over(hubs, older)
+    layers = hub_layers(hubs, run.clustering, run.target, memory_bytes=run.space.budget.room)
+    counted = {
+        "distinct": blocks.distinct,
+        "significant": len(tiles),
+        "largest_count": blocks.largest,
+    }
+    return _Found(grid, layers, {"tiles": counted, "hubs": len(hubs)}, seconds)
+
+
+def _adaptively(run: _Run, coarsenings: tuple[int, ...]) -> _Found:
+    """Find the hubs of every level."""
+    from gridcli.raster.adaptive import find_adaptively
+    from gridcli.raster.run import ClusterOptions
+
+    seconds: dict[str, float] = {}
+    levels = find_adaptively(
+        run.source,
+        run.source.grid,
+        coarsenings,
+        ClusterOptions(**vars(run.clustering)),
+        run.space,
+        stop=run.stop,
+        seconds=seconds,
+    )
+    layers = level_layers(levels, run.clustering, run.target, memory_bytes=run.space.budget.room)
+    told = [
+        {
+            "coarsen": level.coarsen,
+            "grid": level.hubs.tiles.grid.name,
+            "distinct": level.distinct_tiles,
+            "significant": len(level.hubs.tiles),
+            "hubs": len(level.hubs),
+        }
+        for level in levels
+    ]
+    parts = {
+        "tiles": {
+            "distinct": levels[0].distinct_tiles,
+            "significant": sum(len(level.hubs.tiles) for level in levels),
+            "largest_count": max(level.largest_count for level in levels),
+        },
+        "levels": told,
+        "hubs": sum(len(level.hubs) for level in levels),
+    }
+    return _Found(levels[0].hubs.tiles.grid, layers, parts, seconds)

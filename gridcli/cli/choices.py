@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from gridcli.points.plan import ReadOptions
     from gridcli.raster.counting import MaxBad
     from gridcli.runtime.progress import Progress
+    from gridcli.runtime.workspace import Workspace
+
+ROOM_TO_COMPILE_BYTES = 1 << 30
+"""Limit below which a first run leaves compiling to another process."""
+KERNELS = tuple(
+    f"gridcli.{package}.kernels"
+    for package in ("grid", "points", "tiles", "tiles.runs", "raster", "raster.outlines")
+)
 
 
 @dataclass(frozen=True)
@@ -125,10 +133,13 @@ class CoarseningChoice:
 
     prec: str | None
     coarsen: int | None
+    adaptive: tuple[int, ...] | None
 
     def __post_init__(self) -> None:
-        if self.prec is not None and self.coarsen is not None:
-            raise UsageError("--prec and --coarsen both set the size of tiles; give one.")
+        options = ("prec", "coarsen", "adaptive")
+        given = [f"--{name}" for name in options if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise UsageError(f"{' and '.join(given)} all set the size of tiles; give one.")
 
     def multiple(self, grid: Grid) -> int:
         """Return how many tiles of a state's grid are joined to one, on each axis.
@@ -228,6 +239,15 @@ class ResourceChoice(MemoryChoice):
         from gridcli.runtime.threads import usable_cores
 
         return self.threads or usable_cores()
+
+    def workspace(self) -> Workspace:
+        """Return the workspace of a run; with little memory, its kernels are compiled first."""
+        from gridcli.runtime.precompile import compile_apart
+        from gridcli.runtime.workspace import Workspace
+
+        if self.limit_bytes < ROOM_TO_COMPILE_BYTES:
+            compile_apart(KERNELS)
+        return Workspace(self.n_threads, self.limit_bytes, self.temp_dir)
 
 
 @dataclass(frozen=True)

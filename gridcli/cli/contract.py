@@ -88,7 +88,6 @@ def contract(
     from gridcli.output.targets import check_targets
     from gridcli.points.reader import PointReader
     from gridcli.raster.counting import RowRules
-    from gridcli.runtime.workspace import Workspace
     from gridcli.states.build import InputChooser, NothingNewError, build_state, require_unchanged
     from gridcli.states.checkpoint import check_resumable
     from gridcli.states.info import StateInfo
@@ -135,9 +134,7 @@ def contract(
         outputs = stack.enter_context(
             OutputSet(names, overwrite=overwrite, inputs=input_paths(reader))
         )
-        space = stack.enter_context(
-            Workspace(resources.n_threads, resources.limit_bytes, resources.temp_dir)
-        )
+        space = stack.enter_context(resources.workspace())
         with bad_rows_explained(context, bad_rows, outputs, read_options, reader):
             info = build_state(
                 outputs[target.output],

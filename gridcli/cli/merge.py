@@ -73,7 +73,6 @@ def merge(
     from gridcli.output.atomic import OutputSet
     from gridcli.output.lock import writer_lock
     from gridcli.output.targets import check_targets
-    from gridcli.runtime.workspace import Workspace
     from gridcli.states.compatible import combine
     from gridcli.states.sources import check_state_name, opened_states
 
@@ -84,7 +83,7 @@ def merge(
     with (
         writer_lock(output),
         closing(screen.make_progress()) as progress,
-        Workspace(resources.n_threads, resources.limit_bytes, resources.temp_dir) as space,
+        resources.workspace() as space,
         opened_states(arguments, temp_dir=resources.temp_dir) as states,
         opened_states(subtract, temp_dir=resources.temp_dir) as minus,
         # The output may be an input: it is replaced when all has been read.

@@ -100,10 +100,8 @@ def raster(
     from gridcli.output.targets import check_targets
     from gridcli.points.reader import PointReader
     from gridcli.raster.counting import RowRules
-    from gridcli.raster.naming import take_over
+    from gridcli.raster.naming import open_names, take_over
     from gridcli.raster.run import ClusterOptions, find_hubs
-    from gridcli.raster.tilesfile import open_tiles
-    from gridcli.runtime.workspace import Workspace
     from gridcli.states.build import InputChooser, require_unchanged
     from gridcli.states.sources import check_state_name
 
@@ -112,7 +110,7 @@ def raster(
     elif input_id is not None:
         raise UsageError("--input-id goes with --state: it names an input that the state counts.")
     check_targets(names, overwrite=target.overwrite)
-    older = None if keys_from is None else open_tiles(keys_from)
+    older = None if keys_from is None else open_names(keys_from, grid)
     chooser = InputChooser(input_id=input_id, only_new=False)
     options = ClusterOptions(**vars(clustering))
     rules = RowRules(places.keep_null_island, places.bbox, bad_rows.limit())
@@ -120,7 +118,7 @@ def raster(
     with (
         nullcontext() if state is None else writer_lock(state),
         closing(screen.make_progress()) as progress,
-        Workspace(resources.n_threads, resources.limit_bytes, resources.temp_dir) as space,
+        resources.workspace() as space,
         PointReader(source.inputs, read_options, chooser if state else None) as reader,
         OutputSet(names, overwrite=target.overwrite, inputs=input_paths(reader)) as outputs,
         state_beside(state, outputs, grid, state_rules(source, places, reader)) as writer,

@@ -86,7 +86,6 @@ def sweep(
     from gridcli.output.atomic import OutputSet
     from gridcli.raster import sweep as sweeping
     from gridcli.raster.recommend import recommend
-    from gridcli.runtime.workspace import Workspace
     from gridcli.states.sources import opened_state
 
     with ExitStack() as stack:
@@ -103,7 +102,7 @@ def sweep(
             sweeping.SweepOptions(
                 coarsen or sweeping.default_coarsenings(source.grid), tau, mu, delta, metric
             ),
-            lambda: Workspace(resources.n_threads, resources.limit_bytes, resources.temp_dir),
+            resources.workspace,
             progress=progress,
             stop=context.obj,
         )

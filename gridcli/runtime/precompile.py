@@ -7,7 +7,6 @@ earlier compiles for itself: nothing waits, and nothing depends on this.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -26,12 +25,29 @@ def compile_ahead(names: Sequence[str]) -> None:
         this order: best is what takes long and is needed late, so that the run and this process
         seldom compile the same.
     """
+    _start(names)
+
+
+def compile_apart(names: Sequence[str]) -> None:
+    """Compile what is not kept yet in another process, and wait for it.
+
+    The compiler takes some 110 MB, which a run with little memory cannot spare.
+    """
+    child = _start(names)
+    if child is not None:
+        os.waitpid(child, 0)
+
+
+def _start(names: Sequence[str]) -> int | None:
+    """Start a process that compiles; None where there is nothing to do, or no way to do it."""
     if not any(kernel.can_be_kept and not kernel.is_kept for kernel in _kernels(names)):
-        return
+        return None
     quiet = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]
     command = [sys.executable, "-m", __name__, *names]
-    with contextlib.suppress(OSError):  # where no process can be started, the run compiles alone
-        os.posix_spawn(sys.executable, command, os.environ, file_actions=quiet)
+    try:
+        return os.posix_spawn(sys.executable, command, os.environ, file_actions=quiet)
+    except OSError:  # the run compiles for itself
+        return None
 
 
 def _kernels(names: Sequence[str]) -> Iterator[Kernel]:
