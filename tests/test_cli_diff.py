@@ -265,6 +265,35 @@ def test_a_chain_of_runs_of_the_program(gridcli, nights) -> None:
     assert "was g4/119000/577000" in gridcli("diff", "a.arrow", "b.arrow").out
 
 
+def test_names_follow_the_hubs_from_night_to_night(gridcli, nights) -> None:
+    """A hub that moves on by two tiles a night, beyond where it was named."""
+    names = []
+    for night in range(4):
+        columns = range(2 * night, 2 * night + 6)
+        rows = "".join(f"57.70005,{11.90005 + i / 1e4:.5f}\n" * 6 for i in columns)
+        (nights / "points.csv").write_text("lat,lon\n" + rows)
+        outcome = gridcli(
+            *("raster", "points.csv", "-o", f"hubs{night}.csv", "--tiles", f"{night}.parquet"),
+            *(["--keys-from", f"{night - 1}.parquet"] if night else []),
+        )
+        assert outcome.code == 0, outcome.err
+        with (nights / f"hubs{night}.csv").open(newline="") as file:
+            names += [row["hub_key"] for row in csv.DictReader(file)]
+    assert names == ["g4/119000/577000"] * 4
+    record = json.loads(gridcli("diff", "0.parquet", "3.parquet", "--json").out)
+    assert record["totals"] == {**dict.fromkeys(record["totals"], 0), "moved": 1}
+
+
+def test_names_of_another_grid_are_refused_before_anything_is_read(gridcli, nights) -> None:
+    (nights / "points.csv").write_text("lat,lon\n" + "nonsense\n" * 9)
+    outcome = gridcli(
+        *("raster", "points.csv", "--prec", "3", "-o", "hubs.csv", "--keys-from", NIGHT[0])
+    )
+    assert outcome.code == 2
+    outcome.assert_one_paragraph()
+    assert "of the grid g4" in outcome.err
+
+
 def test_the_reader_of_the_table_may_go_away(nights) -> None:
     write_tiles(hubs_of(block(0, 0, 200, 200), rows=5000), nights / "one.parquet", "parquet")
     many = {(2 * i, 2 * j): 5 for i in range(100) for j in range(100)}

@@ -9,8 +9,13 @@ from hypothesis import strategies as st
 from gridcli.errors import UsageError
 from gridcli.grid.grid import Grid
 from gridcli.raster import naming
-from gridcli.raster.naming import labelled_tiles, match_greedily, share_points, take_over
-from gridcli.raster.tilesfile import open_tiles
+from gridcli.raster.naming import (
+    labelled_tiles,
+    match_greedily,
+    open_names,
+    share_points,
+    take_over,
+)
 from tests import naive
 from tests.naming_examples import (
     block,
@@ -183,16 +188,17 @@ def test_nights_without_hubs(before, after) -> None:
     assert found.absorbed == [[] for _ in found.hub_key]
 
 
-def test_other_grids_are_refused() -> None:
-    old = file_in_memory(hubs_of(block(0, 0, 3), Grid.degrees(5)))
-    with pytest.raises(UsageError, match=r"old.parquet is of the grid g5.* of g4"):
-        take_over(hubs_of(block(0, 0, 3)), old)
+def test_other_grids_are_refused(tmp_path) -> None:
+    path = write_tiles(hubs_of(block(0, 0, 3), Grid.degrees(5)), tmp_path / "t.csv", "csv")
+    assert open_names(path, Grid.degrees(5)).path == path
+    with pytest.raises(UsageError, match=r"t.csv is of the grid g5.* of g4"):
+        open_names(path, Grid.degrees(4))
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv", "geojson", "geojsonl", "geojsons", "arrow"])
 def test_names_go_through_every_format(form, tmp_path) -> None:
     parts = named(block(0, 0, 9), {**block(0, 0, 3), **block(4, 0, 5)})
-    file = open_tiles(write_tiles(parts, tmp_path / "t", form))
+    file = open_names(write_tiles(parts, tmp_path / "t", form), Grid.degrees(4))
     again = take_over(hubs_of({**block(-1, 0, 4), **block(4, 0, 5)}), file)
     assert again.hub_key == ["g4/0/0", "g4/0/0~2"]
 

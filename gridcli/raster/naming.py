@@ -17,13 +17,13 @@ import numpy.typing as npt
 
 from gridcli.errors import UsageError
 from gridcli.grid import keys
-from gridcli.raster.tilesfile import LabelledTiles
+from gridcli.raster.tilesfile import LabelledTiles, TilesFile, open_tiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gridcli.grid.grid import Grid
     from gridcli.raster.model import Hubs
-    from gridcli.raster.tilesfile import TilesFile
 
 Int64s = npt.NDArray[np.int64]
 
@@ -86,6 +86,27 @@ def match_greedily(shared: SharedPoints) -> dict[int, int]:
     return old_of
 
 
+def open_names(path: str, grid: Grid) -> TilesFile:
+    """Open the file that ``--keys-from`` names, for hubs of a grid.
+
+    To be called before the hubs are looked for: names of another grid are no use to them.
+
+    Raises
+    ------
+    UsageError
+        The grids differ, or the file holds no tiles (`open_tiles`).
+    InputError
+        The file cannot be read.
+    """
+    old = open_tiles(path)
+    if old.grid is not None and old.grid.name != grid.name:
+        raise UsageError(
+            f"--keys-from {old.path} is of the grid {old.grid.name}, and these hubs are of "
+            f"{grid.name}: names can only be taken over on the same grid."
+        )
+    return old
+
+
 def take_over(hubs: Hubs, old: TilesFile) -> Hubs:
     """Return the hubs with the keys that they had in an earlier run, as far as they existed.
 
@@ -100,7 +121,7 @@ def take_over(hubs: Hubs, old: TilesFile) -> Hubs:
     hubs : Hubs
         With their own keys.
     old : TilesFile
-        The earlier run.
+        The earlier run, of `open_names`.
 
     Returns
     -------
@@ -110,17 +131,9 @@ def take_over(hubs: Hubs, old: TilesFile) -> Hubs:
 
     Raises
     ------
-    UsageError
-        The grids differ.
     InputError
         The old file is truncated or corrupt.
     """
-    grid = hubs.tiles.grid
-    if old.grid is not None and old.grid.name != grid.name:
-        raise UsageError(
-            f"--keys-from {old.path} is of the grid {old.grid.name}, and these hubs are of "
-            f"{grid.name}: names can only be taken over on the same grid."
-        )
     shared = share_points(old.blocks(), labelled_tiles(hubs))
     old_of = match_greedily(shared)
     reserved = set(old.hub_keys)
