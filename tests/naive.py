@@ -229,6 +229,29 @@ def coarsened(count: dict[tuple[int, int], int], m: int) -> dict[tuple[int, int]
     return sums
 
 
+def adaptive(
+    count: dict[tuple[int, int], int],
+    coarsenings: list[int],
+    tau: int,
+    mu: int,
+    columns: Callable[[int], int],
+) -> list[tuple[dict[tuple[int, int], int], list[set[tuple[int, int]]]]]:
+    """For each level, what finer ones have left, and its hubs (Chebyshev, delta 1).
+
+    `columns(m)`: columns around the earth of the grid coarsened by m.
+    """
+    left, before, levels = count, 1, []
+    for m in coarsenings:
+        left = coarsened(left, m // before)
+        significant = {tile for tile, n in left.items() if n >= tau}
+        components = agglomerate(significant, 1, "chebyshev", columns(m))
+        found = [component for component in components if len(component) >= mu]
+        levels.append((left, found))
+        left = {tile: n for tile, n in left.items() if not any(tile in hub for hub in found)}
+        before = m
+    return levels
+
+
 # --- Reading: numbers and CSV -------------------------------------------------------------------
 
 

@@ -241,3 +241,85 @@ def test_a_state_on_standard_input(state, folder) -> None:
         outcome = run_process("agglomerate", "-", "-o", "-", "--format", "csv", stdin=stream)
     assert outcome.code == 0, outcome.err
     assert len(outcome.out.splitlines()) > 1
+
+
+# --- Adaptive levels ------------------------------------------------------------------------------
+
+
+def sparse_and_dense() -> dict[tuple[int, int], int]:
+    dense = {(x, y): 50 for x in range(3) for y in range(3)}
+    sparse = {(1000 + 3 * x, 3 * y): 9 - x % 2 * 8 for x in range(7) for y in range(7)}
+    return dense | sparse
+
+
+def test_hubs_of_all_levels_are_ranked_together(gridcli, folder) -> None:
+    write_state(folder / "s.parquet", tiles_of(Grid.degrees(4), sparse_and_dense()))
+    outcome = gridcli(
+        *("agglomerate", "s.parquet", "--adaptive", "1,10", "-o", "hubs.geojson"),
+        *("--tiles", "tiles.csv", "--clusters", "clusters.geojson", "--summary", "s.json"),
+    )
+    assert outcome.code == 0, outcome.err
+    for name in ("hubs.geojson", "clusters.geojson"):
+        layer = json.loads((folder / name).read_text())
+        assert [level["coarsen"] for level in layer["gridcli"]["levels"]] == [1, 10]
+        told = [f["properties"] for f in layer["features"]]
+        keys = [(hub["hub_id"], hub["hub_key"], hub["coarsen"]) for hub in told]
+        assert keys == [(1, "g4/0/0", 1), (2, "g3/100/0", 10)]
+    rows = (folder / "tiles.csv").read_text().splitlines()
+    assert rows[0].split(",")[:7] == [
+        *('"tile_x"', '"tile_y"', '"count"', '"kind"', '"hub_id"', '"hub_key"', '"coarsen"')
+    ]
+    summary = json.loads((folder / "s.json").read_text())
+    assert summary["hubs"] == 2
+    assert [level["hubs"] for level in summary["levels"]] == [1, 1]
+    assert "coarsen 10 1 hubs, 4 significant of 4 tiles" in " ".join(outcome.err.split())
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_outlines_of_all_levels(gridcli, state, threads) -> None:
+    options = ["--adaptive", "1,3,9,90", "--tau", "4", "--threads", threads, "--geometry"]
+    assert gridcli("agglomerate", state, *options, "polygon", *outputs(threads)).code == 0
+    hubs = json.loads(contents(threads)[0])["features"]
+    assert len({hub["properties"]["coarsen"] for hub in hubs}) > 1
+    points = [hub["properties"]["points"] for hub in hubs]
+    assert points == sorted(points, reverse=True)
+    if threads != "1":
+        assert gridcli("agglomerate", state, *options, "polygon", *outputs("1")).code == 0
+        assert contents("1") == contents(threads)
+
+
+def test_a_single_level_finds_what_one_grid_does(gridcli, state, folder) -> None:
+    assert gridcli("agglomerate", state, "--adaptive", "10", "-o", "a.csv", "-q").code == 0
+    assert gridcli("agglomerate", state, "--coarsen", "10", "-o", "b.csv", "-q").code == 0
+    a, b = ((folder / name).read_text().splitlines() for name in ("a.csv", "b.csv"))
+    assert len(a) > 1
+    wkt = a[0].split(",").index('"coarsen"')
+    assert [line.split(",")[:wkt] for line in a] == [line.split(",")[:wkt] for line in b]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--adaptive", "1,2,5"], "5 is no multiple of 2"),
+        (["--adaptive", "1,x"], "is not a number"),
+        (["--adaptive", "1,2", "--coarsen", "2"], "give one"),
+        (["--adaptive", "1,2", "--prec", "3"], "give one"),
+        (["--adaptive", "1,2", "--keys-from", "old.csv"], "one tile size"),
+    ],
+)
+def test_levels_that_make_no_sense(gridcli, state, options, says) -> None:
+    outcome = gridcli("agglomerate", state, "-o", "hubs.csv", *options)
+    assert outcome.code == 2
+    outcome.assert_one_paragraph()
+    assert says in " ".join(outcome.err.split())
+
+
+@pytest.mark.parametrize("name", ["tiles.csv", "tiles.parquet", "tiles.geojsonl", "tiles.arrow"])
+def test_tiles_of_several_sizes_are_not_compared(gridcli, state, name) -> None:
+    base = ["agglomerate", state, "-q", "-o"]
+    assert gridcli(*base, "h.csv", "--tiles", name, "--adaptive", "1,2").code == 0
+    for command in (["diff", name, name], [*base, "g.csv", "--keys-from", name]):
+        outcome = gridcli(*command)
+        assert outcome.code == 2
+        outcome.assert_one_paragraph()
+        assert "tiles of several sizes (--adaptive)" in outcome.err

@@ -6,25 +6,34 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from gridcli.cli.choices import ClusterChoice, OutputChoice
     from gridcli.output.atomic import OutputSet
     from gridcli.output.layer import Layer
+    from gridcli.raster.adaptive import AdaptiveLevel
     from gridcli.raster.model import Hubs
 
 
 def hub_layers(
-    hubs: Hubs, clustering: ClusterChoice, target: OutputChoice, *, memory_bytes: int | None = None
+    hubs: Hubs,
+    clustering: ClusterChoice,
+    target: OutputChoice,
+    *,
+    memory_bytes: int | None = None,
+    levels: Sequence[dict[str, Any]] | None = None,
 ) -> dict[str, Callable[[], Layer]]:
     """Return how to make each layer of some hubs: "hubs", "clusters" and "tiles".
 
-    Outlines take about `memory_bytes` at most.
+    Outlines take about `memory_bytes` at most; `levels` is what the ``gridcli`` record tells of
+    the levels of an adaptive run.
     """
     from gridcli.raster.layers import gridcli_record, hubs_layer, tiles_layer
     from gridcli.raster.outlines.layers import clusters_layer, hubs_polygon_layer
 
     record = gridcli_record(hubs.tiles.grid, **vars(clustering))
+    if levels is not None:
+        record["levels"] = levels
     outlined = partial(partial, crs=target.crs, memory_bytes=memory_bytes)
     points = partial(hubs_layer, hubs, record, crs=target.crs)
     return {
@@ -33,6 +42,37 @@ def hub_layers(
         else outlined(hubs_polygon_layer, hubs, record),
         "clusters": outlined(clusters_layer, hubs, record),
         "tiles": partial(tiles_layer, hubs, record, crs=target.crs),
+    }
+
+
+def level_layers(
+    levels: Sequence[AdaptiveLevel],
+    clustering: ClusterChoice,
+    target: OutputChoice,
+    *,
+    memory_bytes: int | None = None,
+) -> dict[str, Callable[[], Layer]]:
+    """Return how to make each layer of several levels as one; see `hub_layers`.
+
+    Hubs and clusters stand in the order of their points, tiles level by level.
+    """
+    from gridcli.raster.levels import ranked_layer, stacked_layer
+
+    coarsenings = [level.coarsen for level in levels]
+    told = [{"coarsen": each.coarsen, "grid": each.hubs.tiles.grid.describe()} for each in levels]
+    makers = [
+        hub_layers(each.hubs, clustering, target, memory_bytes=memory_bytes, levels=told)
+        for each in levels
+    ]
+    ranks = [level.hubs.hub_id for level in levels]
+
+    def ranked(name: str) -> Layer:
+        return ranked_layer([make[name]() for make in makers], coarsenings, ranks)
+
+    return {
+        "hubs": partial(ranked, "hubs"),
+        "clusters": partial(ranked, "clusters"),
+        "tiles": lambda: stacked_layer([make["tiles"]() for make in makers], coarsenings),
     }
 
 

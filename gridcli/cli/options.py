@@ -24,7 +24,7 @@ from gridcli.cli.choices import (
     ResourceChoice,
     ScreenChoice,
 )
-from gridcli.cli.values import BadLimit, Box, Count, Crs, Lines, Names, Scale, Size
+from gridcli.cli.values import BadLimit, Box, Count, Counts, Crs, Lines, Names, Scale, Size
 from gridcli.output.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -115,6 +115,13 @@ coarsening_options = bundle(
         help="Join tiles to those of this precision, at most the state's. [default: the state's]",
     ),
     click.option("--coarsen", type=Count(), metavar="M", help="Join M by M tiles to one."),
+    click.option(
+        "--adaptive",
+        type=Counts(),
+        metavar="M,M,...",
+        help="Find hubs tile size by tile size, each a multiple of the one before, e.g. 1,2,10: "
+        "the tiles of hubs are taken away, all others are joined to the next size.",
+    ),
 )
 
 output_options = bundle(

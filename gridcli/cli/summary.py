@@ -132,6 +132,9 @@ def _summary_lines(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if "significant" in tiles:
         significant = f"{tiles['significant']:,} with at least {record['tau']:,} points"
         yield "significant tiles", significant
+    for level in record.get("levels", []):
+        found = f"{level['hubs']:,} hubs, {level['significant']:,} significant of"
+        yield f"coarsen {level['coarsen']:,}", f"{found} {level['distinct']:,} tiles"
     if "hubs" in record:
         yield "hubs", f"{record['hubs']:,} of at least {record['mu']:,} tiles"
     seconds = dict(record["seconds"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -43,6 +43,27 @@ class Geometry:
 
     def __len__(self) -> int:
         return len(self.offsets[0]) - 1 if self.offsets else len(self.x)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Geometry:
+        """Return the geometries of some rows, in their order."""
+        chosen, offsets = rows, []
+        for starts in self.offsets:
+            lengths = np.diff(starts)[chosen]
+            ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+            chosen = np.repeat(starts[chosen] - ends[:-1], lengths) + np.arange(ends[-1])
+            offsets.append(ends)
+        return Geometry(self.kind, self.x[chosen], self.y[chosen], tuple(offsets))
+
+
+def join_geometries(parts: Sequence[Geometry]) -> Geometry:
+    """Return the rows of several geometries of one kind, at least one, as one."""
+    offsets = []
+    for of_parts in zip(*(part.offsets for part in parts), strict=True):
+        before = np.cumsum([0] + [starts[-1] for starts in of_parts])
+        shifted = [starts[1:] + n for starts, n in zip(of_parts, before, strict=False)]
+        offsets.append(np.concatenate([before[:1], *shifted]).astype(np.int64))
+    x, y = (np.concatenate([getattr(part, axis) for part in parts]) for axis in "xy")
+    return Geometry(parts[0].kind, x, y, tuple(offsets))
 
 
 @dataclass(frozen=True)

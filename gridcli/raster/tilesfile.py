@@ -20,6 +20,7 @@ from gridcli.grid import keys
 from gridcli.grid.grid import Grid
 from gridcli.points.arrow import READ_ERRORS
 from gridcli.raster.layers import FORMAT_VERSION
+from gridcli.raster.levels import LEVEL_COLUMN
 from gridcli.raster.tilesformats import COLUMNS, SCHEMA, Contents, open_contents
 
 if TYPE_CHECKING:
@@ -173,6 +174,12 @@ def _check_place(path: str) -> None:
 def _check_columns(path: str, contents: Contents) -> None:
     """Refuse files that hold something else, saying what and how to make the right file."""
     names = contents.columns
+    told = contents.record if isinstance(contents.record, dict) else {}
+    if "levels" in told or LEVEL_COLUMN in (names or ()):
+        raise UsageError(
+            f"{path}: holds tiles of several sizes (--adaptive), which are not the same places "
+            "from one run to the next. Write the tiles of one size: without --adaptive."
+        )
     if names is None:
         return
     if set(COLUMNS) <= set(names):
