@@ -9,7 +9,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
-from benchmarks import contraction, csv_reading, memory, startup
+from benchmarks import contraction, csv_reading, limit, memory, startup, states
 from benchmarks.harness import ROOT, Report, Settings, describe_machine, launch, python
 
 AGGLOMERATION_TILES = 2_000_000
@@ -34,6 +34,8 @@ SUITES: dict[str, Callable[[Settings, Report], None]] = {
     "csv": csv_reading.run,
     "agglomeration": agglomeration,
     "memory": memory.run,
+    "limit": limit.run,
+    "states": states.run,
     "startup": startup.run,
 }
 

@@ -2,8 +2,9 @@
 
     python -m benchmarks.data csv FOLDER FILE              four columns, from Parquet part files
     python -m benchmarks.data scattered FILE --tiles N --points N
+    python -m benchmarks.data day FILE --tiles N --day D
 
-The two programs that need numpy run in processes of their own: see `benchmarks.harness`.
+The programs that need numpy run in processes of their own: see `benchmarks.harness`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ CANVAS_WIDTH = 1 << 14
 PREC = 4
 TILES_PER_DEGREE = 10_000
 SCATTERED_STREAM = 77
+DAY_STREAM = 78
+DAILY_SHARE = 0.6
+"""Of a day's tiles, so many are those of every day."""
+PLACES_PER_TILE = 4
+"""The others come out of so many places for each tile of a day."""
+POINTS_PER_TILE = 3
 
 
 @dataclass(frozen=True)
@@ -49,9 +56,13 @@ class DataSet:
         return part_files(self.path) if self.path.is_dir() else [self.path]
 
 
-def profile(settings: Settings, name: str, points: int) -> DataSet:
-    """Return the data of a profile of `gridcli generate`."""
-    data = _place(settings, f"{name}-{{}}", settings.at_most(points), PROFILE_BYTES_PER_POINT)
+def profile(settings: Settings, name: str, points: int, else_points: int = 0) -> DataSet:
+    """Return the data of a profile of `gridcli generate`.
+
+    Where the disk has no room for `points`, `else_points` are taken (0: half of them).
+    """
+    points = settings.at_most(points)
+    data = _place(settings, f"{name}-{{}}", points, PROFILE_BYTES_PER_POINT, else_points)
     if not data.path.exists():
         _say(f"generating {data.path}")
         size = ("--points", str(data.points), "--profile", name)
@@ -72,16 +83,39 @@ def scattered(settings: Settings, tiles: int, points: int) -> DataSet:
     return _made_once(data, "scattered", "--tiles", str(tiles), "--points", str(data.points))
 
 
-def _place(settings: Settings, name: str, points: int, bytes_per_point: int) -> DataSet:
-    """Return where a data set lies; one that is not there yet is halved until the disk has room."""
+def day_of_points(settings: Settings, tiles: int, day: int) -> DataSet:
+    """Return the points of a day, three to a tile, in exactly `tiles` tiles at precision 4."""
+    points = POINTS_PER_TILE * tiles
+    data = _place(settings, f"day-{tiles}-{day}.parquet", points, PROFILE_BYTES_PER_POINT)
+    return _made_once(data, "day", "--tiles", str(tiles), "--day", str(day))
+
+
+def day_state(settings: Settings, tiles: int, day: int) -> Path:
+    """Return the state of one day, without keeping its points."""
+    state = settings.data_dir / f"day-{tiles}-{day}.state.parquet"
+    if not state.exists():
+        source = day_of_points(settings, tiles, day)
+        launch(gridcli("contract", str(source.path), "--prec", str(PREC), "-o", str(state), "-q"))
+        source.path.unlink()
+    return state
+
+
+def _place(
+    settings: Settings, name: str, points: int, bytes_per_point: int, else_points: int = 0
+) -> DataSet:
+    """Return where a data set lies; one that is not there yet is made smaller until it fits.
+
+    First to `else_points`, then by halves.
+    """
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     data = DataSet(settings.data_dir / name.format(points), points)
     if data.path.exists():
         return data
     free = shutil.disk_usage(settings.data_dir).free - SPARE_BYTES
     if points * bytes_per_point > free and points > 1:
-        _say(f"{free / 1e9:.1f} GB of disk are too little for {points:,} points: taking half")
-        return _place(settings, name, points // 2, bytes_per_point)
+        fewer = else_points if 0 < else_points < points else points // 2
+        _say(f"{free / 1e9:.1f} GB of disk are too little for {points:,} points: taking {fewer:,}")
+        return _place(settings, name, fewer, bytes_per_point)
     return data
 
 
@@ -153,6 +187,37 @@ def write_scattered(target: Path, tiles: int, points: int) -> None:
             writer.write_table(pa.table([lon, lat], schema=schema))
 
 
+def write_day(target: Path, tiles: int, day: int) -> None:
+    """Write the points of a day: most tiles are those of every day, the others change.
+
+    Every tile of the day gets one point, and the tiles of every day all further points, at random.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    from gridcli.synth.permutation import Permutation
+
+    daily = int(DAILY_SHARE * tiles)
+    places = PLACES_PER_TILE * tiles
+    cell_of_place = Permutation.random(
+        CANVAS_PER_TILE * (daily + places), np.random.default_rng((DAY_STREAM, tiles))
+    )
+    random = np.random.default_rng((DAY_STREAM, tiles, day))
+    place_of_other = Permutation.random(places, random)
+    order = Permutation.random(POINTS_PER_TILE * tiles, random)
+    schema = pa.schema([("lon", pa.float64()), ("lat", pa.float64())])
+    with pyarrow.parquet.ParquetWriter(target, schema, use_dictionary=False) as writer:
+        for rows in _blocks(POINTS_PER_TILE * tiles):
+            tile = order(rows)
+            tile[tile >= tiles] %= np.uint64(daily)
+            is_other = tile >= daily
+            tile[is_other] = daily + place_of_other(tile[is_other] - np.uint64(daily))
+            row, column = np.divmod(cell_of_place(tile), np.uint64(CANVAS_WIDTH))
+            lon, lat = (_coordinate(cells, random) for cells in (column, row))
+            writer.write_table(pa.table([lon, lat], schema=schema))
+
+
 def _blocks(points: int) -> Iterator[npt.NDArray[np.uint64]]:
     import numpy as np
 
@@ -181,9 +246,15 @@ def main() -> None:
     scatter.add_argument("target", type=Path)
     scatter.add_argument("--tiles", type=int, required=True)
     scatter.add_argument("--points", type=int, required=True)
+    day = programs.add_parser("day")
+    day.add_argument("target", type=Path)
+    day.add_argument("--tiles", type=int, required=True)
+    day.add_argument("--day", type=int, required=True)
     asked = parser.parse_args()
     if asked.program == "csv":
         write_csv(asked.target, asked.folder)
+    elif asked.program == "day":
+        write_day(asked.target, asked.tiles, asked.day)
     else:
         write_scattered(asked.target, asked.tiles, asked.points)
 

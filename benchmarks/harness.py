@@ -79,11 +79,14 @@ class Contestant:
     command : tuple of str
     environment : dict of str to str
         Added to this process's own.
+    before : tuple of str
+        A command that is run before each run, and not timed; empty: none.
     """
 
     name: str
     command: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
+    before: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -202,6 +205,8 @@ def alternate(
     measured: dict[str, list[Finished]] = {each.name: [] for each in contestants}
     for turn in range(-1 if warm_up else 0, runs):
         for each in contestants:
+            if each.before:
+                launch(each.before)
             finished = launch(each.command, each.environment)
             if turn >= 0:
                 measured[each.name].append(finished)
