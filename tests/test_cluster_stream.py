@@ -63,7 +63,7 @@ def assert_same(found, expected, *, formats=()):
     for a, b in zip(hub_of_every_tile(found), hub_of_every_tile(expected), strict=True):
         np.testing.assert_array_equal(a, b)
     for make, form in product(LAYERS, formats):
-        bound = {"memory_bytes": 2_000_000} if make in LAYERS[2:] else {}
+        bound = {"memory_bytes": 4_000_000} if make in LAYERS[2:] else {}
         streamed = written(make(found, {"tau": 1}, **bound), form)
         assert streamed == written(make(expected, {"tau": 1}), form), (make.__name__, form)
 

@@ -276,16 +276,16 @@ def test_an_outline_that_does_not_fit_is_refused_with_numbers(
     hubs = hubs_of([block, checks])
     named = r"outline of hub {}.* {} tiles .* MB.*--max-memory"
     with pytest.raises(ResourceError, match=named.format(1, "1,600")):
-        clusters_layer(hubs, RECORD, memory_bytes=64 * 1600 - 1)
+        clusters_layer(hubs, RECORD, memory_bytes=2 * 64 * 1600 - 2)
     alone = hubs_of([checks])
-    layer = clusters_layer(alone, RECORD, memory_bytes=100 * 800)  # tiles, but not the boundary
+    layer = clusters_layer(alone, RECORD, memory_bytes=2 * 100 * 800)  # tiles, but not the boundary
     with pytest.raises(ResourceError, match=named.format(1, "800")):
         written(layer, "csv")
     # The boundary too, but not the 4 000 vertices of 800 squares.
-    layer = clusters_layer(alone, RECORD, memory_bytes=200 * 800)
+    layer = clusters_layer(alone, RECORD, memory_bytes=2 * 180 * 800)
     with pytest.raises(ResourceError, match=named.format(1, "800")):
         written(layer, "csv")
-    enough = written(clusters_layer(alone, RECORD, memory_bytes=170 * 4000), "csv")
+    enough = written(clusters_layer(alone, RECORD, memory_bytes=2 * 170 * 4000), "csv")
     assert enough == written(clusters_layer(alone, RECORD), "csv")
     monkeypatch.undo()
     assert enough == written(clusters_layer(alone, RECORD, memory_bytes=1), "csv")
@@ -295,14 +295,14 @@ def test_a_memory_limit_groups_hubs_in_ranges(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(grouping, "TILES_PER_BATCH", 1)
     hubs = hubs_of([{(10 * hub + x, 0) for x in range(2 + hub % 3)} for hub in range(20)])
     whole = written(clusters_layer(hubs, RECORD), "csv")
-    ranges = list(grouping.hub_ranges(hubs, 16 * 7))  # seven tiles, in half of the memory
+    ranges = list(grouping.hub_ranges(hubs, 4 * 8 * 7))  # seven tiles, in a quarter of it
     assert [first for first, _ in ranges] == [0, *(stop for _, stop in ranges[:-1])]
     assert ranges[-1][1] == 20
     assert all(hubs.n_tiles[a:b].sum() <= 7 for a, b in ranges)
     assert len(ranges) < 12
     assert list(grouping.hub_ranges(hubs, 1)) == [(hub, hub + 1) for hub in range(20)]
     monkeypatch.setattr(grouping, "TILES_PER_BATCH", 4)  # all hubs are small
-    limit = 16 * 33
+    limit = 4 * 8 * 33
     walks = []
 
     class Counted(Hubs):

@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -19,15 +20,17 @@ import shapely
 from geoparquet_io.core.validate import validate_geoparquet
 
 from gridcli.errors import MissingExtraError, ResourceError, UsageError
+from gridcli.output import ahead, rowgroups
 from gridcli.output.crs import projjson
 from gridcli.output.formats import FORMATS, check_format, format_of, write_layer
-from gridcli.output.layer import LayerBatch
+from gridcli.output.layer import Geometry, Layer, LayerBatch
 from gridcli.output.wkb import encode_wkb
 from tests.layer_examples import (
     GEOMETRIES,
     RECORD,
     TABLE,
     empty_layer,
+    geometry_of,
     layer_of,
     point_layer,
     points,
@@ -181,6 +184,58 @@ def test_groups_of_rows_do_not_depend_on_batches(name: str) -> None:
         ]
         assert metadata.row_group(0).column(2).compression == "ZSTD"
         assert pq.read_table(io.BytesIO(whole))["hub_id"].to_pylist() == list(range(70_000))
+
+
+def test_groups_of_large_geometries_have_fewer_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rowgroups, "ROW_GROUP_BYTES", 700)
+    monkeypatch.setattr(rowgroups, "ROW_GROUP_ROWS", 4)
+    shapes_of_rows = [
+        shapely.box(0, 0, 9, 9) - shapely.union_all([shapely.box(i, 1, i + 0.5, 2) for i in holes])
+        for holes in (range(1, 1 + 5 * (row % 4 == 1)) for row in range(30))
+    ]
+    schema = pa.schema([("hub_id", pa.int64())])
+
+    def batches(step: int) -> Iterator[LayerBatch]:
+        for start in range(0, 30, step):
+            rows = shapes_of_rows[start : start + step]
+            ids = pa.array(range(start, start + len(rows)), pa.int64())
+            table = pa.RecordBatch.from_arrays([ids], schema=schema)
+            yield LayerBatch(table, geometry_of([[row] for row in rows], "polygon"))
+
+    groups = {}
+    for step in (1, 4, 30):
+        layer = Layer("hubs", schema, "polygon", 30, partial(batches, step), record=RECORD)
+        groups[step] = written(layer, "parquet")
+        assert groups[step] == groups[1]
+    metadata = pq.read_metadata(io.BytesIO(groups[1]))
+    found = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+    sizes = [len(blob) for blob in pq.read_table(io.BytesIO(groups[1]))["geometry"].to_pylist()]
+    expected, rows_so_far, bytes_so_far = [], 0, 0
+    for size in sizes:
+        rows_so_far, bytes_so_far = rows_so_far + 1, bytes_so_far + size
+        if rows_so_far == 4 or bytes_so_far >= 700:
+            expected.append(rows_so_far)
+            rows_so_far = bytes_so_far = 0
+    assert found == expected + [rows_so_far] * (rows_so_far > 0)
+    assert len(set(found)) > 1
+
+
+def test_large_batches_are_encoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "LARGE_VERTICES", 2)
+    sizes = [1, 1, 1, 3, 1, 3, 3, 1, 1]
+    made: list[int] = []
+
+    def batches() -> Iterator[LayerBatch]:
+        for number, size in enumerate(sizes):
+            made.append(number)
+            yield LayerBatch(number, Geometry("point", np.zeros(size), np.zeros(size)))
+
+    seen = []
+    for number in ahead.encode_ahead(batches(), lambda batch: batch.table, threads=2):
+        if sizes[number] > 2:
+            assert made[-1] == number
+        seen.append(number)
+    assert seen == list(range(len(sizes)))
 
 
 @pytest.mark.parametrize("kind", GEOMETRIES)

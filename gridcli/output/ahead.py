@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 Encoded = TypeVar("Encoded")
 
+LARGE_VERTICES = 1 << 18
+"""A batch of more vertices, some tens of megabytes as text, is encoded with none beside it."""
+
 
 def encode_ahead(
     batches: Iterator[LayerBatch], encode: Callable[[LayerBatch], Encoded], threads: int
@@ -23,7 +26,8 @@ def encode_ahead(
     Parameters
     ----------
     batches : iterator of LayerBatch
-        Advanced by the calling thread, at most `threads` batches ahead.
+        Advanced by the calling thread, at most `threads` batches ahead; not at all while a
+        large one is encoded.
     encode : callable
         Spends its time in Arrow's or numpy's kernels, which let other threads run.
     threads : int
@@ -36,7 +40,8 @@ def encode_ahead(
         try:
             for batch in batches:
                 waiting.append(pool.submit(encode, batch))
-                if len(waiting) > threads:
+                ahead = 0 if len(batch.geometry.x) > LARGE_VERTICES else threads
+                while len(waiting) > ahead:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from gridcli.grid.grid import Grid
     from gridcli.raster.model import Hubs
 
-TILES_PER_BATCH = 65_536
-"""Hubs are traced together up to so many tiles, whatever the memory: that takes some 30 MB."""
+TILES_PER_BATCH = 16_384
+"""Hubs are traced together up to so many tiles, whatever the memory: that takes some 10 MB."""
+SHARE_OF_TILES = 4
+"""Tiles grouped by hub take one part in so many of the memory."""
+SHARE_OF_OUTLINE = 2
+"""So does one outline; what is left is for the one before it, which may still be written."""
 BYTES_PER_GROUPED_TILE = 8
 BYTES_PER_TRACED_TILE = 64
 """Memory for each tile of a hub while it is traced, without its boundary."""
@@ -66,7 +70,7 @@ def group_by_hub(hubs: Hubs, first: int = 0, stop: int | None = None) -> HubTile
 
 
 def hub_ranges(hubs: Hubs, memory_bytes: int | None) -> Iterator[tuple[int, int]]:
-    """Yield ranges of hubs whose tiles, grouped, take at most half of the memory.
+    """Yield ranges of hubs whose tiles, grouped, take no more than their share of the memory.
 
     A range may hold `TILES_PER_BATCH` tiles, or one hub, in any case.
     """
@@ -74,7 +78,7 @@ def hub_ranges(hubs: Hubs, memory_bytes: int | None) -> Iterator[tuple[int, int]
         if len(hubs):
             yield 0, len(hubs)
         return
-    most = max(memory_bytes // (2 * BYTES_PER_GROUPED_TILE), TILES_PER_BATCH)
+    most = max(memory_bytes // (SHARE_OF_TILES * BYTES_PER_GROUPED_TILE), TILES_PER_BATCH)
     ends = np.cumsum(hubs.n_tiles)
     first = 0
     while first < len(hubs):
@@ -105,10 +109,13 @@ def check_outline(hub: int, n_tiles: int, needed: int, memory_bytes: int | None)
         Bytes, as far as is known by now.
     memory_bytes : int or None
     """
-    if memory_bytes is not None and n_tiles > TILES_PER_BATCH and needed > memory_bytes:
+    if memory_bytes is None or n_tiles <= TILES_PER_BATCH:
+        return
+    room = memory_bytes // SHARE_OF_OUTLINE
+    if needed > room:
         raise ResourceError(
             f"the outline of hub {hub + 1} does not fit in memory: its {n_tiles:,} tiles need at "
-            f"least {needed / 1e6:,.1f} MB, and {memory_bytes / 1e6:,.1f} MB are left. Raise "
-            "--max-memory, split the hub with a larger --tau, choose larger tiles with a coarser "
-            "--prec, or write hubs as points only."
+            f"least {needed / 1e6:,.1f} MB, and {room / 1e6:,.1f} MB are left for one outline. "
+            "Raise --max-memory, split the hub with a larger --tau, choose larger tiles with a "
+            "coarser --prec, or write hubs as points only."
         )
