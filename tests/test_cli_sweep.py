@@ -102,7 +102,7 @@ def test_options_that_make_no_sense(gridcli, state, tmp_path, options, code) -> 
 
 @pytest.mark.parametrize(
     ("profile", "coarsen", "tau", "share_found"),
-    [("paper", 2, 5, 0.99), ("fleet", 1, 5, 0.25)],
+    [("paper", 2, 5, 0.99), ("fleet", 2, 10, 0.5)],
 )
 def test_recommendations_for_generated_data(
     gridcli, tmp_path, monkeypatch, profile, coarsen, tau, share_found

@@ -130,8 +130,18 @@ def test_a_knee_is_where_the_curve_sags_most():
     assert knee.factor > 2
 
 
+def test_a_gap_between_counts_is_a_step_of_the_curve():
+    knee = find_knee(level(1, {1: 12_000_000, 2: 6_000_000, 20: 180_000}))
+    assert knee is not None
+    assert knee.tau == 3
+
+
+def test_a_single_fullest_tile_does_not_decide():
+    assert find_knee(level(1, power_law(1.5) | {10**9: 1})) is None
+
+
 def test_a_straight_or_bulging_curve_has_no_knee():
-    assert find_knee(level(1, {k: 2**20 // k for k in (1, 2, 4, 8, 16, 32)})) is None
+    assert find_knee(level(1, power_law(1.5))) is None
     assert find_knee(level(1, {k: 1001 - k for k in range(1, 1000)})) is None
     assert find_knee(level(1, {})) is None
     assert find_knee(level(1, {1: 100, 7: 1})) is None

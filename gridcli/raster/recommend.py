@@ -7,7 +7,8 @@ Two heuristics, on what the data show and on nothing else:
   steeply while tau leaves out chance, and slowly after: it sags below the straight line between
   its ends, most at the knee (Satopaa et al. 2011, "Finding a 'Kneedle' in a Haystack"). The
   coarsening that sags most tells places from chance best. Sagging by less than three standard
-  deviations of the number of tiles at the knee, its square root, is no knee.
+  deviations of the number of tiles at the knee, its square root, is no knee; and the curve ends
+  where fewer than nine tiles are left, which is three deviations of their number.
 - **The plateau.** Where nothing sags, the data hold no such noise; the setting is then the one
   whose number of hubs changes least when tau or mu goes one step along the table: what is there
   does not hang on the setting. Settings where one hub holds most of the points in hubs are left
@@ -27,6 +28,9 @@ import numpy as np
 from gridcli.raster.sweep import Level, Sweep, SweepRow
 
 DEVIATIONS = 3.0
+FEWEST_TILES = DEVIATIONS**2
+"""Fewer tiles are fewer than three of their standard deviations: the curve ends before, so that
+no single fullest tile decides where the line ends."""
 
 
 @dataclass(frozen=True)
@@ -118,15 +122,18 @@ def recommend(sweep: Sweep) -> Recommendation:
 
 def find_knee(level: Level) -> Knee | None:
     """Return where the curve of tile counts over tau sags most; None where it does not."""
-    if len(level.counts) < 3:  # two ends, and something between them
+    counts = level.counts[level.at_least >= FEWEST_TILES]
+    tiles = level.at_least[: len(counts)]
+    if len(counts) < 2:
         return None
-    x, y = np.log(level.counts), np.log(level.at_least)
-    line = y[0] + (x - x[0]) * (y[-1] - y[0]) / (x[-1] - x[0])
-    sag = line - y
+    # The number of tiles stays the same from one count, left out, up to the next one.
+    tau = np.concatenate([counts[:1], counts[:-1] + 1, counts[-1:]])
+    x, y = np.log(tau), np.log(np.append(tiles, tiles[-1]))
+    sag = y[0] + (x - x[0]) * (y[-1] - y[0]) / (x[-1] - x[0]) - y
     place = int(np.argmax(sag))
-    if sag[place] * math.sqrt(level.at_least[place]) <= DEVIATIONS:
+    if sag[place] * math.exp(y[place] / 2) <= DEVIATIONS:
         return None
-    return Knee(int(level.counts[place]), math.exp(sag[place]))
+    return Knee(int(tau[place]), math.exp(sag[place]))
 
 
 def _after_knee(
