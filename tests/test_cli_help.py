@@ -119,6 +119,11 @@ def test_the_example_runs(name, tmp_path, monkeypatch, capfd) -> None:
         shutil.copytree(REPOSITORY / "sample_data" / "trips", "trips")
     if name == "merge":
         write_window(tmp_path)
+    if name == "contract":
+        shutil.move("trips", "day")
+        shutil.copytree("day", words[1])
+    if name in {"agglomerate", "sweep"}:
+        assert run(cli, ["contract", "trips", "-o", words[1]]) == 0
     if name == "diff":
         for part, tiles in enumerate(words[1:]):
             made = [
