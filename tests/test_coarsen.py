@@ -11,8 +11,10 @@ from gridcli.errors import UsageError
 from gridcli.grid import keys
 from gridcli.grid.grid import Grid
 from gridcli.grid.project import Projector, Selection
-from gridcli.raster.coarsen import coarsen_into
+from gridcli.raster.coarsen import coarsen_into, coarser_blocks
 from gridcli.runtime.signals import StopFlag
+from gridcli.runtime.workspace import Workspace
+from gridcli.tiles.runs import MemoryRun
 from gridcli.tiles.table import TableSizes, TileTable
 from tests import naive
 from tests.tile_examples import tile_counts
@@ -80,6 +82,39 @@ def test_a_row_at_the_ends_of_the_indexes(y):
     count = {(x, y): 1 for x in (-(2**31), -(2**31) + 1, -1, 0, 1, 2**31 - 2, 2**31 - 1)}
     for m in (1, 2, 3, 10, 2**31 - 1):
         assert coarsened(count, m) == naive.coarsened(count, m)
+
+
+@pytest.mark.parametrize("m", [1, 2, 10])
+@pytest.mark.parametrize("limit_mb", [32, 100_000])
+@pytest.mark.parametrize("least", [1, 3])
+def test_blocks_of_a_run_do_not_depend_on_memory(m, limit_mb, least):
+    random = np.random.default_rng(5)
+    tiles = np.unique(keys.pack(*random.integers(-300, 300, (2, 40_000))))
+    counts = random.integers(1, 4, len(tiles))
+    taken = slice(100, 5_000)
+    pairs = zip(*(part.tolist() for part in keys.unpack(tiles)), strict=True)
+    left = dict(zip(pairs, counts.tolist(), strict=True))
+    for tile in list(left)[taken]:
+        del left[tile]
+    expected = naive.coarsened(left, m)
+    with Workspace(2, limit_mb << 20) as space:
+        blocks = coarser_blocks(
+            MemoryRun(tiles, counts, rows_per_block=1000),
+            m,
+            space,
+            stop=StopFlag(),
+            least=least,
+            minus=[MemoryRun(tiles[taken], counts[taken])],
+        )
+        found = [block for block, _ in blocks]
+        assert blocks.distinct == len(expected)
+        assert blocks.largest == max(expected.values())
+        assert (space.spill.size > 0) == (m > 1 and limit_mb == 32)
+    assert np.concatenate(found).tolist() == sorted(
+        int(keys.pack(np.array([x]), np.array([y]))[0])
+        for (x, y), n in expected.items()
+        if n >= least
+    )
 
 
 def contracted(grid: Grid, lon: np.ndarray, lat: np.ndarray) -> dict[tuple[int, int], int]:
