@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gridcli.errors import UsageError
 from gridcli.grid.grid import Grid
 from gridcli.raster.diff import KINDS, compare
-from gridcli.raster.naming import labelled_tiles, take_over
+from gridcli.raster.naming import take_over
 from gridcli.raster.places import HubSums, Places, distances, tile_heights
 from tests import naive
 from tests.naming_examples import block, file_in_memory, hubs_of, places, rows_of, shifted
@@ -95,23 +95,42 @@ def test_the_same_matches_as_the_oracle(before, after) -> None:
             assert not pairs or (max(pairs)[0], other) in pairs
 
 
-@given(tile_counts(), st.integers(1, 9))
-def test_centroids_are_those_of_the_hubs(example, rows) -> None:
-    grid, counts = example
-    hubs = hubs_of(counts, grid, rows=rows)
+def assert_places_are_those_of(hubs) -> None:
+    grid = hubs.tiles.grid
     sums = HubSums(grid)
-    for _ in sums.watch(labelled_tiles(hubs)):
+    for _ in sums.watch(file_in_memory(hubs, 2).blocks()):
         pass
     found = sums.places()
-    assert found.points.tolist() == hubs.points.tolist()
-    assert found.tiles.tolist() == hubs.n_tiles.tolist()
+    rank = [hubs.hub_key.index(key) for key in dict.fromkeys(r[3] for r in rows_of(hubs))]
+    assert found.points.tolist() == hubs.points[rank].tolist()
+    assert found.tiles.tolist() == hubs.n_tiles[rank].tolist()
     if grid.columns and grid.columns < 100:  # hubs of such tiles may go around the earth
         return
-    np.testing.assert_allclose(found.y, hubs.lat, rtol=1e-13, atol=1e-9)
-    turned = np.abs(found.x - hubs.lon)
+    np.testing.assert_allclose(found.y, hubs.lat[rank], rtol=1e-13, atol=1e-9)
+    turned = np.abs(found.x - hubs.lon[rank])
     if not grid.planar:
         turned = np.minimum(turned, 360 - turned)
-    assert np.all(turned <= 1e-9 + 1e-13 * np.abs(hubs.lon))
+    assert np.all(turned <= 1e-9 + 1e-13 * np.abs(hubs.lon[rank]))
+
+
+@given(tile_counts())
+def test_centroids_are_those_of_the_hubs(example) -> None:
+    grid, counts = example
+    assert_places_are_those_of(hubs_of(counts, grid))
+
+
+@pytest.mark.parametrize("prec", ["0", "0.25", "2.5", "3.5", "4"])
+@pytest.mark.parametrize("y", [0, -1, 30])
+def test_centroids_across_180_degrees(prec, y) -> None:
+    """From the smallest tile eastwards, westwards, and both ways."""
+    grid = Grid.degrees(prec)
+    west, east = grid.first_column, grid.last_column
+    eastwards = {(east, y): 9, (west, y + 1): 5, (west + 1, y + 1): 70}
+    westwards = {(west, y + 4): 9, (east, y + 5): 5, (east - 1, y + 5): 70}
+    both = {(west, y + 8): 3, (west + 1, y + 9): 31, (east, y + 9): 8, (east - 1, y + 10): 6}
+    hubs = hubs_of(eastwards | westwards | both, grid)
+    assert len(hubs) == 3
+    assert_places_are_those_of(hubs)
 
 
 # --- Matching -------------------------------------------------------------------------------------

@@ -149,6 +149,15 @@ def test_a_third_part_of_one_name() -> None:
     assert again.hub_key == ["g4/0/0", "g4/0/0~2", "g4/0/0~3"]
 
 
+def test_the_name_of_a_hub_that_vanished_tonight_is_not_given_to_another() -> None:
+    """Else it would stand for two places in two nights on end."""
+    moved = named(block(0, 0, 4), block(2, 0, 4))
+    assert moved.hub_key == ["g4/0/0"]
+    elsewhere = named(moved, block(0, 0, 2))
+    assert (elsewhere.hub_key, elsewhere.absorbed) == (["g4/0/0~2"], [[]])
+    assert named(elsewhere, block(0, 0, 2)).hub_key == ["g4/0/0~2"]
+
+
 def test_a_name_that_vanished_is_free_again_when_no_old_hub_has_it() -> None:
     first = hubs_of({**block(0, 0, 3), **block(9, 9, 3)})
     second = named(first, block(9, 9, 3))

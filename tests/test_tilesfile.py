@@ -192,6 +192,15 @@ def test_garbage_is_explained(garbage, tmp_path) -> None:
     refused(tmp_path / "garbage", InputError)
 
 
+def test_order_is_checked_across_pieces(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(tilesformats, "BLOCK_BYTES", 10)
+    path = tmp_path / "tiles.csv"
+    path.write_text("tile_x,tile_y,count,hub_key\n1,1,3,g4/1/1\n2,1,3,g4/1/1\n1,2,3,g4/1/1\n")
+    assert len(read(path)) == 3
+    path.write_text("tile_x,tile_y,count,hub_key\n1,1,3,g4/1/1\n2,1,3,g4/1/1\n1,1,3,g4/1/1\n")
+    refused(path, InputError, "not sorted", "row 3")
+
+
 def test_what_is_no_file(tmp_path) -> None:
     refused(tmp_path / "missing.parquet", InputError, "No such file")
     refused(tmp_path, InputError, "folder")
