@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gridcli.errors import UsageError
+from gridcli.errors import ResourceError, UsageError
 from gridcli.grid import keys
 from gridcli.grid.grid import Grid
 from gridcli.raster.recommend import find_knee, recommend
@@ -77,6 +77,15 @@ def test_the_median_area_is_that_of_hubs():
     count = {(0, 0): 9, (5, 0): 9, (6, 0): 9, (10, 0): 9, (11, 0): 9, (12, 0): 9}
     rows = swept(grid, count, SweepOptions((1,), (1,), (1, 2))).rows
     assert [row.median_area for row in rows] == [8.0, 10.0]
+
+
+def test_a_setting_that_memory_does_not_hold_is_named(monkeypatch):
+    def fail(*_args, **_options):
+        raise ResourceError("9 hubs do not fit.")
+
+    monkeypatch.setattr("gridcli.raster.sweep.cluster_tiles", fail)
+    with pytest.raises(ResourceError, match="^with --coarsen 1 --tau 1: 9 hubs do not fit"):
+        swept(Grid.degrees(4), {(0, 0): 1}, OPTIONS)
 
 
 @pytest.mark.parametrize("values", [(), (0, 1), (2, 1), (1, 1)])

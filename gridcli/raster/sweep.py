@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from gridcli.errors import UsageError
+from gridcli.errors import ResourceError, UsageError
 from gridcli.raster.coarsen import coarser_blocks
 from gridcli.raster.run import ClusterOptions, cluster_tiles, significant_tiles
 from gridcli.tiles.tiles import Tiles
@@ -190,9 +190,12 @@ def sweep(
             found.levels.append(level)
             for tau in options.tau:
                 progress.start(None, f"agglomerate x{m}, tau {tau}")
-                chosen = _Significant(tiles, tau, int(_tiles_at_least(level, tau)))
+                chosen = _Significant(tiles, tau, _tiles_at_least(level, tau))
                 settings = ClusterOptions(tau, options.mu[0], options.delta, options.metric)
-                hubs = cluster_tiles(chosen, settings, space, stop=stop, seconds={})
+                try:
+                    hubs = cluster_tiles(chosen, settings, space, stop=stop, seconds={})
+                except ResourceError as error:
+                    raise ResourceError(f"with --coarsen {m} --tau {tau}: {error}") from error
                 found.rows.extend(_row(level, tau, mu, hubs) for mu in options.mu)
     return found
 
