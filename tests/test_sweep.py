@@ -84,7 +84,7 @@ def test_a_setting_that_memory_does_not_hold_is_named(monkeypatch):
         raise ResourceError("9 hubs do not fit.")
 
     monkeypatch.setattr("gridcli.raster.sweep.cluster_tiles", fail)
-    with pytest.raises(ResourceError, match="^with --coarsen 1 --tau 1: 9 hubs do not fit"):
+    with pytest.raises(ResourceError, match=r"^with --coarsen 1 --tau 1: 9 hubs do not fit"):
         swept(Grid.degrees(4), {(0, 0): 1}, OPTIONS)
 
 
