@@ -246,7 +246,7 @@ class ToldCondition(threading.Condition):
 
 
 def test_a_thread_waits_for_room():
-    room = Room(4 * USUAL_BYTES)
+    room = Room(8 * USUAL_BYTES)
     room._freed = ToldCondition()
     held = []
 
@@ -356,7 +356,7 @@ def test_threads_take_turns_with_large_pieces(suffix, tmp_path, monkeypatch):
         for thread in threads:
             thread.join(60)
         assert sum(rows) == 30_000
-        assert 0 < max(most) <= 200_000
+        assert 0 < max(most) <= (100_000 if suffix != ".arrows" else 200_000)
         assert reader.room.held_bytes == 0
 
 

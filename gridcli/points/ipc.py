@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -89,6 +89,12 @@ def _checked(rows: Any) -> Any:
     """Return a batch whose buffers are as long as its offsets claim, or raise ArrowInvalid."""
     rows.validate(full=True)
     return rows
+
+
+def _detached(batches: Iterator[PointBatch]) -> Iterator[PointBatch]:
+    """Copy the coordinates: whoever keeps a batch must not keep all rows of the file's with it."""
+    for batch in batches:
+        yield replace(batch, x=batch.x.copy(), y=batch.y.copy())
 
 
 class IpcFileInput:
@@ -184,7 +190,7 @@ class IpcFileChunk:
                     self.handles.give_back(handle)
             except READ_ERRORS as error:
                 raise broken(self.file.source, place, error) from error
-            yield from self.converter.batches(rows, 0)
+            yield from _detached(self.converter.batches(rows, 0))
             del rows  # before its room is given back
 
 
@@ -262,7 +268,7 @@ class IpcStreamChunk:
     def decode(self) -> Iterator[PointBatch]:
         """Yield the record batch's points; they can be read once."""
         try:
-            yield from self.converter.batches(self.rows, 0)
+            yield from _detached(self.converter.batches(self.rows, 0))
         finally:
             self.rows = None
             self.room.give_back(self.held_bytes)

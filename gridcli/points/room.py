@@ -19,7 +19,9 @@ THREAD_BYTES = 48 * MIB
 """What a thread takes that reads and counts: decoding 65 536 rows at a time from 1 MB pages
 (measured: 15 to 25 MiB, with what Arrow's allocator keeps), and `USUAL_BYTES` once."""
 LARGEST_SHARE, TOTAL_SHARE = 4, 2
-"""The largest piece is at most a quarter of the limit; all that are held at once, half."""
+"""The largest part of a piece is at most a quarter of the limit, the whole piece half of it."""
+TOGETHER_SHARE = 4
+"""Pieces are held at the same time as long as they are a quarter of the limit together."""
 
 
 def threads_that_fit(limit_bytes: int, threads: int) -> int:
@@ -100,7 +102,7 @@ class Room:
         if self._is_usual(n_bytes):
             yield
             return
-        most = (self.limit_bytes or 0) // TOTAL_SHARE
+        most = (self.limit_bytes or 0) // TOGETHER_SHARE
         with self._freed:
             self._freed.wait_for(lambda: self._held == 0 or self._held + n_bytes <= most)
             self._held += n_bytes
