@@ -190,8 +190,10 @@ class IpcFileChunk:
                     self.handles.give_back(handle)
             except READ_ERRORS as error:
                 raise broken(self.file.source, place, error) from error
-            yield from _detached(self.converter.batches(rows, 0))
-            del rows  # before its room is given back
+            batches = self.converter.batches(rows, 0)
+            usual = self.file.room.is_usual(size.total_bytes)
+            yield from batches if usual else _detached(batches)
+            del rows, batches  # before its room is given back
 
 
 class IpcStreamInput:
@@ -268,7 +270,8 @@ class IpcStreamChunk:
     def decode(self) -> Iterator[PointBatch]:
         """Yield the record batch's points; they can be read once."""
         try:
-            yield from _detached(self.converter.batches(self.rows, 0))
+            batches = self.converter.batches(self.rows, 0)
+            yield from batches if self.room.is_usual(self.held_bytes) else _detached(batches)
         finally:
             self.rows = None
             self.room.give_back(self.held_bytes)

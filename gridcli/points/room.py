@@ -99,7 +99,7 @@ class Room:
 
         Usual sizes are not counted. A thread must hold one piece at a time.
         """
-        if self._is_usual(n_bytes):
+        if self.is_usual(n_bytes):
             yield
             return
         most = (self.limit_bytes or 0) // TOGETHER_SHARE
@@ -113,13 +113,13 @@ class Room:
 
     def hold(self, n_bytes: int) -> None:
         """Count bytes that were read already, unless they are as few as usual."""
-        if not self._is_usual(n_bytes):
+        if not self.is_usual(n_bytes):
             with self._freed:
                 self._held += n_bytes
 
     def give_back(self, n_bytes: int) -> None:
         """Count bytes no longer that were held."""
-        if not self._is_usual(n_bytes):
+        if not self.is_usual(n_bytes):
             pa.default_memory_pool().release_unused()  # else it keeps most of what was freed
             with self._freed:
                 self._held -= n_bytes
@@ -130,5 +130,6 @@ class Room:
         with self._freed:
             self._freed.wait_for(lambda: self._held == 0)
 
-    def _is_usual(self, n_bytes: int) -> bool:
+    def is_usual(self, n_bytes: int) -> bool:
+        """Whether a piece is held without being counted."""
         return self.limit_bytes is None or n_bytes <= USUAL_BYTES
