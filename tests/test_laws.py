@@ -161,8 +161,8 @@ class StingyBudget:
     def expect(self, n_bytes):
         pass
 
-    def claim(self, n_bytes):
-        return not self.spills
+    def claim(self, n_bytes, *, force=False):
+        return force or not self.spills
 
     def release(self, n_bytes):
         pass
@@ -170,6 +170,7 @@ class StingyBudget:
 
 def test_only_the_rows_and_no_limit_decide_the_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr("gridcli.tiles.group.FIRST_CAPACITY", 5)
+    monkeypatch.setattr("gridcli.tiles.group.SURE_CAPACITY", 0)
     monkeypatch.setattr("gridcli.raster.run.BYTES_PER_CLUSTERED_TILE", 1_000)
     monkeypatch.setattr("gridcli.tiles.merge.MOST_ROWS", 300)
     monkeypatch.setattr("gridcli.tiles.merge.FEWEST_ROWS", 300)

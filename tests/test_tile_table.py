@@ -133,8 +133,8 @@ class Budget:
         self.claimed = 0
         self.room = 0
 
-    def claim(self, n_bytes):
-        if self.grants <= 0:
+    def claim(self, n_bytes, *, force=False):
+        if self.grants <= 0 and not force:
             return False
         self.grants -= 1
         self.claimed += n_bytes
@@ -162,6 +162,7 @@ def drained(table, least=1, threads=1):
 @pytest.fixture
 def tiny_tables(monkeypatch):
     monkeypatch.setattr(tile_group, "FIRST_CAPACITY", 5)
+    monkeypatch.setattr(tile_group, "SURE_CAPACITY", 0)
     monkeypatch.setattr("gridcli.tiles.table.SMALL_GROUP_BYTES", 0)
     monkeypatch.setattr("gridcli.tiles.merge.MOST_ROWS", 50)
     monkeypatch.setattr("gridcli.tiles.merge.FEWEST_RUNS", 4)
@@ -222,12 +223,15 @@ def test_a_budget_counts_claims_and_what_else_the_process_holds():
     assert budget.claim(room // 2)
     assert not budget.claim(room)
     budget.release(room // 2)
-    other = np.ones(room // 2, np.uint8)
-    budget.claim(0)
+    other = np.ones(room // 2 + (8 << 20), np.uint8)
     assert budget.room < room
-    assert not MemoryBudget(held // 2).claim(1)
-    assert MemoryBudget(held // 2).is_short
     del other
+    for _ in range(300):
+        budget.claim(0)
+    assert budget.room > room - (1 << 20), "a peak fades"
+    assert not MemoryBudget(held // 2).claim(1)
+    assert MemoryBudget(held // 2).claim(1, force=True)
+    assert MemoryBudget(held // 2).is_short
 
 
 def test_runs_that_were_there_before_are_added():

@@ -18,6 +18,8 @@ USUAL_BYTES = 24 * MIB
 THREAD_BYTES = 48 * MIB
 """What a thread takes that reads and counts: decoding 65 536 rows at a time from 1 MB pages
 (measured: 15 to 25 MiB, with what Arrow's allocator keeps), and `USUAL_BYTES` once."""
+EXPECTED_BYTES = 28 * MIB
+"""What a thread takes as a rule; larger pieces are counted one by one."""
 LARGEST_SHARE, TOTAL_SHARE = 4, 2
 """The largest part of a piece is at most a quarter of the limit, the whole piece half of it."""
 TOGETHER_SHARE = 4
@@ -36,6 +38,11 @@ def threads_that_fit(limit_bytes: int, threads: int) -> int:
     threads : int
     """
     return max(1, min(threads, (limit_bytes - LIBRARIES_BYTES) // 2 // THREAD_BYTES))
+
+
+def release_unused() -> None:
+    """Give back what Arrow's allocator keeps of freed memory: else it is most of it."""
+    pa.default_memory_pool().release_unused()
 
 
 class Room:
@@ -120,7 +127,7 @@ class Room:
     def give_back(self, n_bytes: int) -> None:
         """Count bytes no longer that were held."""
         if not self.is_usual(n_bytes):
-            pa.default_memory_pool().release_unused()  # else it keeps most of what was freed
+            release_unused()
             with self._freed:
                 self._held -= n_bytes
                 self._freed.notify_all()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from gridcli.errors import DataError
 from gridcli.grid.project import Selection
 from gridcli.points.batch import BAD_REASONS, PointBatch, Reason, RowCounts
-from gridcli.points.room import THREAD_BYTES, threads_that_fit
+from gridcli.points.room import EXPECTED_BYTES, release_unused, threads_that_fit
 from gridcli.raster.contract import Contraction
 from gridcli.tiles.table import TableSizes, TileTable
 
@@ -148,7 +148,7 @@ def count_points(
     """
     limit = space.budget.limit_bytes
     sizes, threads = TableSizes.within(limit), threads_that_fit(limit, space.threads)
-    space.budget.expect(threads * (THREAD_BYTES + sizes.thread_bytes) + sizes.shared_bytes)
+    space.budget.expect(threads * (EXPECTED_BYTES + sizes.thread_bytes) + sizes.shared_bytes)
     if checkpoint is None:
         table = TileTable(sizes, budget=space.budget, spill=space.spill)
     else:
@@ -165,6 +165,7 @@ def count_points(
             table.spill(threads=space.threads, stop=stop)
             checkpoint.save(table.spilled, job.counts, rounds.next_input)
     counts = job.counts
+    release_unused()
     check_rows(counts, rules.max_bad, job.sample)
     return table, counts
 

@@ -26,6 +26,10 @@ LARGE_CAPACITY = 1 << 14
 SPILLING = threading.Semaphore(2)
 """Groups that are sorted at a time: each needs as much memory as its tables once more."""
 
+SURE_CAPACITY = 1 << 10
+"""Up to this (17 MB in all partitions) tables grow in any case: smaller ones would make endless
+runs of next to nothing."""
+
 
 class Group:
     """Some partitions of a tile table.
@@ -153,7 +157,9 @@ class Group:
         larger = capacity + capacity // 2
         if capacity < LARGE_CAPACITY:
             larger = capacity * (4 if capacity == FIRST_CAPACITY else 2)
-        if self._budget is not None and not self._budget.claim(_claim_of(partitions, larger)):
+        if self._budget is not None and not self._budget.claim(
+            _claim_of(partitions, larger), force=larger <= SURE_CAPACITY
+        ):
             return False
         slots = zeroed((partitions, larger, 2), np.uint64)
         kernels.grow_group(self._slots, slots, PARTITION_BITS)
