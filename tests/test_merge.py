@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gridcli.errors import DataError, InputError, ResourceError
 from gridcli.runtime.signals import Interrupted, StopFlag
-from gridcli.runtime.spill import Extent, KeptFile, SpillFile
+from gridcli.runtime.spill import Extent, SpillFile
 from gridcli.tiles import merge
 from gridcli.tiles.merge import merge_runs
 from gridcli.tiles.runs import MemoryRun, spilled
@@ -129,17 +129,3 @@ def test_a_signal_ends_a_merge():
     stop.set(15)
     with pytest.raises(Interrupted):
         list(blocks)
-
-
-def test_a_kept_file_gives_its_runs_back(tmp_path):
-    path = tmp_path / "kept"
-    with KeptFile(path) as file:
-        run = spill_run(file, [run_of({1: 1, 2**63: 2**40}).read(0)])
-        saved = run.save()
-        size = file.size
-        file.append(b"of a run that died")
-        file.sync()
-    with KeptFile(path, size) as file:
-        assert collect(merge_runs([spilled.SpilledRun.load(file, saved)])) == {1: 1, 2**63: 2**40}
-        file.append(b"more")
-    assert path.stat().st_size == size + 4

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gridcli.runtime.signals import StopFlag
     from gridcli.runtime.spill import SpillFile
     from gridcli.runtime.workspace import Workspace
-    from gridcli.tiles.runs.spilled import SpilledRun
+    from gridcli.tiles.partitions import PartitionRun
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Checkpointing(Protocol):
     ----------
     spill : SpillFile
         Takes the tiles.
-    runs : sequence of SpilledRun
+    runs : sequence of PartitionRun
         What was counted before.
     counts : RowCounts
         The rows of that.
@@ -78,7 +78,7 @@ class Checkpointing(Protocol):
         """The file that tiles are spilled to."""
 
     @property
-    def runs(self) -> Sequence[SpilledRun]:
+    def runs(self) -> Sequence[PartitionRun]:
         """Tiles counted before."""
 
     @property
@@ -88,7 +88,7 @@ class Checkpointing(Protocol):
     def is_due(self) -> bool:
         """Whether it is time to save."""
 
-    def save(self, runs: Sequence[SpilledRun], counts: RowCounts, n_inputs: int) -> None:
+    def save(self, runs: Sequence[PartitionRun], counts: RowCounts, n_inputs: int) -> None:
         """Save all runs and counts: those of the first `n_inputs` inputs, and of before."""
 
 

@@ -23,7 +23,7 @@ from gridcli.runtime.spill import Extent, KeptFile
 from gridcli.states.compatible import compare_rules
 from gridcli.states.content import canonical_json
 from gridcli.states.info import InputRecord, StateInfo, check_version, from_record, to_record
-from gridcli.tiles.runs.spilled import SpilledRun
+from gridcli.tiles.partitions import PartitionRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -44,7 +44,7 @@ class Checkpoint:
     info : StateInfo
         Grid and rules of the contraction; row counts and inputs of what is saved already.
     spill : KeptFile
-    runs : sequence of SpilledRun
+    runs : sequence of PartitionRun
     every_s : float
         Seconds between two checkpoints, at least.
     clock : callable
@@ -61,7 +61,7 @@ class Checkpoint:
         folder: Path,
         info: StateInfo,
         spill: KeptFile,
-        runs: Sequence[SpilledRun],
+        runs: Sequence[PartitionRun],
         *,
         every_s: float,
         clock: Callable[[], float] = time.monotonic,
@@ -85,12 +85,12 @@ class Checkpoint:
         """Whether the last checkpoint is old enough for another one."""
         return self._clock() - self._last >= self._every_s
 
-    def save(self, runs: Sequence[SpilledRun], counts: RowCounts, n_inputs: int) -> None:
+    def save(self, runs: Sequence[PartitionRun], counts: RowCounts, n_inputs: int) -> None:
         """Save all tiles and rows counted so far.
 
         Parameters
         ----------
-        runs : sequence of SpilledRun
+        runs : sequence of PartitionRun
             All that the tile table has spilled, and what was there before.
         counts : RowCounts
         n_inputs : int
@@ -120,7 +120,7 @@ class Checkpoint:
             with suppress(FileNotFoundError):
                 (self.folder / name).unlink()
 
-    def _extent_of(self, run: SpilledRun) -> Extent:
+    def _extent_of(self, run: PartitionRun) -> Extent:
         """Write where a run's blocks are, once for each run."""
         if id(run) not in self._saved:
             self._saved[id(run)] = run.save()
@@ -185,7 +185,7 @@ def resumed_checkpoint(folder: Path, info: StateInfo, *, every_s: float) -> Iter
         compare_rules((str(folder), saved), ("this run", info))
         extents = [Extent(offset, size) for offset, size in record["runs"]]
         with KeptFile(folder / TILES_NAME, record["bytes"]) as spill:
-            runs = [SpilledRun.load(spill, extent) for extent in extents]
+            runs = [PartitionRun.load(spill, extent) for extent in extents]
             saved = replace(info, counts=saved.counts, inputs=saved.inputs)
             yield Checkpoint(folder, saved, spill, runs, every_s=every_s)
 

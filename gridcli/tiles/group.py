@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from gridcli.runtime.memory import zeroed
 from gridcli.tiles import kernels
-from gridcli.tiles.runs.spilled import spill_run
-from gridcli.tiles.sorting import CountedKeys, sort_counted
+from gridcli.tiles.partitions import write_partitions
+from gridcli.tiles.sorting import CountedKeys
 
 if TYPE_CHECKING:
     from gridcli.runtime.budget import MemoryBudget
     from gridcli.runtime.spill import SpillFile
-    from gridcli.tiles.runs.spilled import SpilledRun
+    from gridcli.tiles.partitions import PartitionRun
 
 PARTITION_BITS = 10
 FIRST_CAPACITY = 256
@@ -24,7 +24,7 @@ LARGE_CAPACITY = 1 << 14
 """From here on (268 MB in all partitions) tables grow by half."""
 
 SPILLING = threading.Semaphore(2)
-"""Groups that are sorted at a time: each needs as much memory as its tables once more."""
+"""Groups that are extracted at a time: each needs as much memory as its tiles once more."""
 
 SURE_CAPACITY = 1 << 10
 """Up to this (17 MB in all partitions) tables grow in any case: smaller ones would make endless
@@ -44,12 +44,14 @@ class Group:
         Asked before a table grows; None: there is no limit.
     spill : SpillFile or None
         Where the tiles go when a table may not grow.
+    capacity : int, optional
+        Slots of a partition at first.
 
     Attributes
     ----------
     lock : Lock
         To be held while anything below is called.
-    runs : list of SpilledRun
+    runs : list of PartitionRun
         What has been spilled.
     """
 
@@ -57,19 +59,21 @@ class Group:
         self,
         first: int,
         pending: npt.NDArray[np.uint64],
-        budget: MemoryBudget | None,
-        spill: SpillFile | None,
+        budget: MemoryBudget | None = None,
+        spill: SpillFile | None = None,
+        *,
+        capacity: int | None = None,
     ) -> None:
         partitions = len(pending)
         self._first = first
-        self._slots = zeroed((partitions, FIRST_CAPACITY, 2), np.uint64)
+        self._slots = zeroed((partitions, capacity or FIRST_CAPACITY, 2), np.uint64)
         self._used = np.zeros(partitions, np.int64)
         self._pending = pending
         self._held = np.zeros(partitions, np.int64)
         self._budget = budget
         self._spill = spill
         self.lock = threading.Lock()
-        self.runs: list[SpilledRun] = []
+        self.runs: list[PartitionRun] = []
 
     @property
     def slot_bytes(self) -> int:
@@ -120,7 +124,7 @@ class Group:
         return CountedKeys(keys[:size], counts[:size], distinct, largest)
 
     def spill(self, *, shrink: bool = False) -> None:
-        """Write the inserted tiles to the spill file as one run, and forget them.
+        """Write the inserted tiles to the spill file, and forget them.
 
         Parameters
         ----------
@@ -131,7 +135,7 @@ class Group:
         with SPILLING:
             tiles = self.extract(least=1)
             if len(tiles.keys):
-                run = spill_run(self._spill, [sort_counted(tiles.keys, tiles.counts)])
+                run = write_partitions(self._spill, self._first, tiles, self._used)
                 self.runs.append(run)
             del tiles
         if shrink:
@@ -175,10 +179,10 @@ class Group:
 
 
 def _claim_of(partitions: int, capacity: int) -> int:
-    """Return what tables of some capacity cost: themselves, and a share of sorting when they spill.
+    """Return what tables of some capacity cost: themselves, and a share of what spilling takes.
 
-    A group that spills is extracted and sorted, each a copy of at most four fifths of its slots;
-    of sixteen groups, two at a time.
+    A group that spills is extracted, a copy of at most four fifths of its slots; of sixteen
+    groups, two at a time.
     """
     slots = partitions * capacity * 16
-    return slots + slots // 5
+    return slots + slots // 10

@@ -8,13 +8,13 @@ Its contract is create / append / combine / finish:
 - ``table.finish(least)`` returns the tiles, sorted; ``table.drain(least)`` yields them in blocks.
 
 Tables hold integers only, so the result depends on nothing but the multiset of keys. A table with
-a budget spills groups of partitions that may not grow, as sorted runs, and `drain` merges them.
+a budget spills groups of partitions that may not grow; `drain` and `close` add them up again.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from gridcli.runtime.memory import zeroed
 from gridcli.tiles import kernels
 from gridcli.tiles.group import PARTITION_BITS, Group
 from gridcli.tiles.merge import MEMORY_BYTES, merge_runs
+from gridcli.tiles.regroup import Regrouped, regroup
 from gridcli.tiles.runs import MemoryRun
 from gridcli.tiles.sorting import CountedKeys, sort_parts
 
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
     from gridcli.runtime.budget import MemoryBudget
     from gridcli.runtime.signals import StopFlag
     from gridcli.runtime.spill import SpillFile
-    from gridcli.tiles.merge import Counted, Merged
+    from gridcli.tiles.merge import Counted
+    from gridcli.tiles.partitions import PartitionRun
     from gridcli.tiles.runs import SortedRun
-    from gridcli.tiles.runs.spilled import SpilledRun
 
 GROUP_BITS = 4
 HELD_KEYS = 4096
@@ -99,7 +100,7 @@ class TileTable:
         What tables may take; without one they take what they need.
     spill : SpillFile, optional
         Where tiles go that memory does not hold; needed with a budget.
-    runs : sequence of SpilledRun
+    runs : sequence of PartitionRun
         Counts that are there already.
     """
 
@@ -109,7 +110,7 @@ class TileTable:
         *,
         budget: MemoryBudget | None = None,
         spill: SpillFile | None = None,
-        runs: Sequence[SpilledRun] = (),
+        runs: Sequence[PartitionRun] = (),
     ) -> None:
         self.sizes = sizes or TableSizes()
         partitions, per_group = 1 << PARTITION_BITS, 1 << (PARTITION_BITS - GROUP_BITS)
@@ -153,7 +154,7 @@ class TileTable:
         self._take(ordered, starts, first_group=0)
 
     @property
-    def spilled(self) -> list[SpilledRun]:
+    def spilled(self) -> list[PartitionRun]:
         """All runs: those given at first, and what has been spilled."""
         return [*self._runs, *(run for group in self._groups for run in group.runs)]
 
@@ -174,18 +175,10 @@ class TileTable:
             largest=max(part.largest for part in parts),
         )
 
-    def drain(
-        self, least: int = 1, *, threads: int = 1, stop: StopFlag | None = None
-    ) -> Merged | Drained:
+    def drain(self, least: int = 1, *, threads: int = 1, stop: StopFlag | None = None) -> Drained:
         """Return the tiles that hold at least `least` points, in ascending blocks.
 
         The table ends with it: its memory is given back before the first block comes.
-
-        Returns
-        -------
-        iterable
-            Of keys (uint64) and counts (int64), to be walked once; its attributes `distinct` and
-            `largest`, of all tiles, are complete afterwards.
 
         Raises
         ------
@@ -194,19 +187,20 @@ class TileTable:
         """
         finished = self._close_in_memory(least, threads)
         if finished is not None:
-            return Drained(finished)
-        runs = self._close_on_disk(threads, stop)
-        room = MEMORY_BYTES if self._budget is None else self._budget.room
-        return merge_runs(
-            runs, least=least, threads=threads, stop=stop, spill=self._spill, memory_bytes=room
+            blocks = [(finished.keys, finished.counts)] if len(finished.keys) else []
+            return Drained(blocks, finished.distinct, finished.largest)
+        found = self._close_on_disk(least, threads, stop)
+        merged = merge_runs(
+            found.runs, threads=threads, stop=stop, spill=self._spill, memory_bytes=self._room
         )
+        return Drained(merged, found.distinct, found.largest)
 
     def close(self, *, threads: int = 1, stop: StopFlag | None = None) -> Sequence[SortedRun]:
         """Return all tiles as runs, to be merged with others; as `drain`, this ends the table."""
         finished = self._close_in_memory(1, threads)
         if finished is not None:
             return [MemoryRun(finished.keys, finished.counts)]
-        return self._close_on_disk(threads, stop)
+        return self._close_on_disk(1, threads, stop).runs
 
     def _close_in_memory(self, least: int, threads: int) -> CountedKeys | None:
         """Finish the table if it has no runs and memory allows it to be sorted."""
@@ -220,14 +214,26 @@ class TileTable:
         self._groups = []
         return finished
 
-    def _close_on_disk(self, threads: int, stop: StopFlag | None) -> list[SpilledRun]:
-        """Spill all that memory holds."""
+    def _close_on_disk(self, least: int, threads: int, stop: StopFlag | None) -> Regrouped:
+        """Spill all that memory holds, and add everything up, partition by partition."""
+        assert self._spill is not None  # noqa: S101 - a table that has spilled has one
         self.spill(threads=threads, stop=stop)
-        runs, self._groups = self.spilled, []
-        return runs
+        spilled, self._groups = self.spilled, []
+        return regroup(
+            spilled,
+            self._spill,
+            least=least,
+            threads=threads,
+            stop=stop,
+            memory_bytes=self._room,
+        )
+
+    @property
+    def _room(self) -> int:
+        return MEMORY_BYTES if self._budget is None else self._budget.room
 
     def spill(self, *, threads: int = 1, stop: StopFlag | None = None) -> None:
-        """Write everything to the spill file, as runs; the table is empty afterwards.
+        """Write everything to the spill file; the table is empty afterwards.
 
         Every appender must have been flushed.
         """
@@ -277,18 +283,26 @@ class TileTable:
             self._relieving.release()
 
 
+@dataclass(frozen=True)
 class Drained:
-    """Tiles of a table that needed no merging: the same face as `Merged`."""
+    """All tiles of a table, in ascending blocks of keys and counts, to be walked once.
 
-    def __init__(self, finished: CountedKeys) -> None:
-        self._finished = finished
-        self.distinct = finished.distinct
-        self.largest = finished.largest
+    Attributes
+    ----------
+    blocks : iterable
+    distinct : int
+        Number of distinct tiles, also those below the asked count.
+    largest : int
+        The largest count of all; 0 for an empty table.
+    """
+
+    blocks: Iterable[Counted]
+    distinct: int
+    largest: int
 
     def __iter__(self) -> Iterator[Counted]:
-        """Yield all tiles in one block."""
-        if len(self._finished.keys):
-            yield self._finished.keys, self._finished.counts
+        """Yield blocks of keys (uint64) and counts (int64), none empty."""
+        return iter(self.blocks)
 
 
 def _settle(group: Group) -> None:

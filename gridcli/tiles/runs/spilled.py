@@ -38,19 +38,6 @@ class SpilledRun:
     block_rows: npt.NDArray[np.int64]
     extents: npt.NDArray[np.int64]
 
-    def save(self) -> Extent:
-        """Write where the blocks are to the file too, so that `load` finds the run again."""
-        columns = [self.first_keys.view(np.int64), self.block_rows, *self.extents.T]
-        return self.spill.append(np.stack(columns))
-
-    @classmethod
-    def load(cls, spill: SpillFile, extent: Extent) -> SpilledRun:
-        """Return a run that was saved."""
-        columns = spill.read(extent).view(np.int64).reshape(5, -1)
-        return cls(
-            spill, columns[0].view(np.uint64), columns[1], np.ascontiguousarray(columns[2:].T)
-        )
-
     def read(self, block: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
         """Return keys and counts of a block. Thread-safe.
 
