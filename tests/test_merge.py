@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -129,3 +131,28 @@ def test_a_signal_ends_a_merge():
     stop.set(15)
     with pytest.raises(Interrupted):
         list(blocks)
+
+
+def test_a_merge_that_ends_early_reads_no_more(monkeypatch):
+    is_ending = threading.Event()
+    n_read = 0
+
+    class Pool(ThreadPoolExecutor):
+        def shutdown(self, wait=True, *, cancel_futures=False):
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            is_ending.set()
+            super().shutdown(wait=wait)
+
+    class Broken(MemoryRun):
+        def read(self, block):
+            nonlocal n_read
+            n_read += 1
+            if n_read > 1:
+                is_ending.wait(timeout=30)
+            raise InputError("corrupt")
+
+    monkeypatch.setattr(merge, "ThreadPoolExecutor", Pool)
+    runs = [Broken(np.array([1], np.uint64), np.array([1])) for _ in range(100)]
+    with pytest.raises(InputError):
+        list(merge_runs(runs))
+    assert n_read <= 2

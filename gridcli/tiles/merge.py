@@ -149,8 +149,8 @@ def _ranges(
             while waiting:
                 yield waiting.popleft().result()
         finally:
-            for future in waiting:
-                future.cancel()
+            # Blocks to come too: an interrupted run must not decode what nobody takes.
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _reduce(
