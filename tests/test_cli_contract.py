@@ -8,12 +8,14 @@ import random
 import shutil
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gridcli.output.lock import writer_lock
+from gridcli.states.checkpoint import Checkpoint
 from gridcli.states.file import open_state
 from tests.conftest import run_process, start_process
 
@@ -310,6 +312,70 @@ def test_a_run_that_failed_can_be_resumed_with_other_limits(gridcli, interrupted
     assert "6 inputs are counted already" in outcome.err
     assert info("s.parquet").counts.read == 6 * 302 + 1
     assert not Path("ck").exists()
+
+
+def test_resuming_counts_copies_of_an_input_as_often(gridcli, folder):
+    day = write_day(folder / "in" / "day0.csv", 1)
+    shutil.copy(day, "in/day1.csv")
+    shutil.copy(write_day(folder / "in" / "day2.csv", 2), "in/day3.csv")
+    assert gridcli("contract", "in", "-o", "expected.parquet").code == 0
+    options = ["contract", "in", "-o", "s.parquet"]
+    with pytest.MonkeyPatch.context() as patch:
+
+        def save_and_stop(self, *arguments):
+            save(self, *arguments)
+            signal.raise_signal(signal.SIGTERM)
+
+        save = Checkpoint.save
+        patch.setattr(Checkpoint, "save", save_and_stop)
+        assert gridcli(*options, "--checkpoint", "ck", "--every", "0").code == 143
+    outcome = gridcli(*options, "--resume", "ck")
+    assert outcome.code == 0, outcome.err
+    assert "1 input is counted already" in outcome.err
+    assert Path("s.parquet").read_bytes() == Path("expected.parquet").read_bytes()
+
+
+def test_a_night_without_new_inputs_is_no_error(gridcli, folder):
+    write_day(folder / "in" / "day0.csv", 1)
+    assert gridcli("contract", "in", "-o", "s.parquet").code == 0
+    outcome = gridcli("contract", "in", "--append", "-o", "s.parquet", "--checkpoint", "ck")
+    assert outcome.code == 0, outcome.err
+    assert "nothing to add" in outcome.err
+    assert names_here() == ["in", "s.parquet"]
+
+
+def test_nothing_is_taken_out_without_anything_new(gridcli, folder):
+    day = write_day(folder / "in" / "day0.csv", 1)
+    assert gridcli("contract", day, "-o", "old.parquet").code == 0
+    more = write_day(folder / "in" / "day1.csv", 2)
+    assert gridcli("contract", "in", "-o", "s.parquet").code == 0
+    before = Path("s.parquet").read_bytes()
+    replace = ["--append", "--replace", "old.parquet", "-o", "s.parquet"]
+    outcome = gridcli("contract", more, *replace)
+    assert outcome.code == 2
+    outcome.assert_one_paragraph()
+    assert "--subtract" in outcome.err
+    assert Path("s.parquet").read_bytes() == before
+
+
+def test_sorting_is_not_waited_for_when_a_run_is_stopped(gridcli, folder, monkeypatch):
+    day = write_day(folder / "day0.csv", 1)
+    gate = threading.Event()
+    first = threading.Lock()
+    late = []
+
+    def extract(group, least):
+        if first.acquire(blocking=False):
+            os.kill(os.getpid(), signal.SIGTERM)
+        if not gate.wait(timeout=20):
+            late.append(group)
+
+    monkeypatch.setattr("gridcli.tiles.group.Group.extract", extract)
+    outcome = gridcli("contract", day, "-o", "s.parquet", "--max-memory", "1G")
+    gate.set()
+    assert outcome.code == 143
+    assert not late
+    assert names_here() == ["day0.csv"]
 
 
 def test_a_checkpoint_is_not_begun_over_another(gridcli, interrupted):

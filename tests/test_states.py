@@ -21,6 +21,7 @@ from gridcli.grid.keys import pack
 from gridcli.points.batch import RowCounts
 from gridcli.points.plan import Input
 from gridcli.states import info as state_info
+from gridcli.states.build import require_unchanged
 from gridcli.states.compatible import combine
 from gridcli.states.file import open_state
 from gridcli.states.info import InputRecord, Rules, StateInfo
@@ -377,6 +378,32 @@ def test_inputs_are_known_by_content_then_by_path() -> None:
     found = select_new(recorded, [case for case, _ in cases])
     for kind in ("new", "counted", "changed"):
         assert getattr(found, kind) == tuple(i for i, (_, k) in enumerate(cases) if k == kind)
+
+
+def test_inputs_of_one_content_may_count_as_often_as_they_are_given() -> None:
+    def file(path, content):
+        return InputRecord(path, 1, 1, content)
+
+    recorded = [file("/a", "A"), file("/b", "B")]
+    given = [file("/copy", "A"), file("/a", "A"), file("/b", "C"), file("/c", "D"), file("/d", "D")]
+    found = select_new(recorded, given, as_often=True)
+    assert (found.counted, found.changed, found.new) == ((0,), (2,), (1, 3, 4))
+
+
+def test_an_input_that_changes_while_it_is_hashed_is_noticed(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("lat,lon\n")
+
+    def hash_slowly(name):
+        found = fingerprint(name)
+        with path.open("a") as file:
+            file.write("1,2\n")
+        return found
+
+    monkeypatch.setattr("gridcli.states.provenance.fingerprint", hash_slowly)
+    records = record_inputs([source(path)])
+    with pytest.raises(DataError, match="has changed while it was read"):
+        require_unchanged([source(path)], records)
 
 
 # --- What goes together -------------------------------------------------------------------------

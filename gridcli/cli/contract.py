@@ -110,12 +110,20 @@ def contract(
         if checkpoint is not None:
             known += checkpoint.info.inputs
         chooser = InputChooser(
-            known, input_id=target.input_id, only_new=target.append or target.resume is not None
+            known,
+            input_id=target.input_id,
+            only_new=target.append or target.resume is not None,
+            as_often=not target.append,  # as in the run that is resumed
         )
         try:
             reader = stack.enter_context(PointReader(source.inputs, read_options, chooser))
         except NothingNewError:
-            if checkpoint is not None:
+            if addition.minus:
+                raise UsageError(
+                    f"{target.output} has counted all of the inputs already, so there is nothing "
+                    "to replace by; gridcli merge --subtract takes a state out."
+                ) from None
+            if checkpoint is not None and target.resume is not None:
                 raise UsageError(
                     f"nothing is left to read beside what {checkpoint.folder} and {target.output} "
                     "have counted, so there is nothing to resume. Append without --resume."

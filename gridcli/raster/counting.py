@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from gridcli.errors import DataError
@@ -11,6 +12,7 @@ from gridcli.grid.project import Selection
 from gridcli.points.batch import BAD_REASONS, PointBatch, Reason, RowCounts
 from gridcli.points.room import EXPECTED_BYTES, release_unused, threads_that_fit
 from gridcli.raster.contract import Contraction
+from gridcli.runtime.workers import call
 from gridcli.tiles.table import TableSizes, TileTable
 
 if TYPE_CHECKING:
@@ -162,7 +164,7 @@ def count_points(
     while not rounds.is_over:
         job.run(rounds.next_round(), threads=threads, progress=progress, stop=stop)
         if checkpoint is not None and not rounds.is_over:
-            table.spill(threads=space.threads, stop=stop)
+            call(partial(table.spill, threads=space.threads, stop=stop), stop)
             checkpoint.save(table.spilled, job.counts, rounds.next_input)
     counts = job.counts
     release_unused()

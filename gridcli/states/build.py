@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gridcli.errors import DataError, UsageError
 from gridcli.raster.counting import count_points
 from gridcli.raster.run import timed
+from gridcli.runtime.workers import call
 from gridcli.states.compatible import combine
 from gridcli.states.info import StateInfo
 from gridcli.states.provenance import record_inputs, select_new
@@ -70,6 +72,8 @@ class InputChooser:
         What a stream is known by.
     only_new : bool
         Leave out what is counted already; else all inputs are counted.
+    as_often : bool
+        Inputs of one content count as often as they are given, not once.
 
     Attributes
     ----------
@@ -82,9 +86,15 @@ class InputChooser:
     """
 
     def __init__(
-        self, known: Sequence[InputRecord] = (), *, input_id: str | None, only_new: bool
+        self,
+        known: Sequence[InputRecord] = (),
+        *,
+        input_id: str | None,
+        only_new: bool,
+        as_often: bool = False,
     ) -> None:
         self._known = known
+        self._as_often = as_often
         self._input_id = input_id
         self._only_new = only_new
         self.records: tuple[InputRecord, ...] = ()
@@ -112,7 +122,7 @@ class InputChooser:
                     "Whether standard input has been counted already cannot be told; give it a "
                     "name with --input-id."
                 )
-        found = select_new(self._known, given)
+        found = select_new(self._known, given, as_often=self._as_often)
         if found.changed:
             changed = given[found.changed[0]]
             more = f" (and {len(found.changed) - 1:,} more inputs)" if found.changed[1:] else ""
@@ -201,7 +211,7 @@ def build_state(
     combined = combine([*states, (NEW_INPUTS, new)], minus)
     progress.start(None, "write")
     with timed(seconds, "sort"):
-        runs = table.close(threads=space.threads, stop=stop)
+        runs = call(partial(table.close, threads=space.threads, stop=stop), stop)
         del table
     with timed(seconds, "write"), StateWriter(sink, info.grid, combined.rules) as writer:
         merged = merge_runs(

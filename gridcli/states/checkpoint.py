@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import time
+from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -257,9 +258,10 @@ def check_resumable(checkpoint: Checkpoint, given: Sequence[InputRecord]) -> Non
                 f"a run that reads {each.shown} cannot be resumed, for what was read of it is "
                 "gone. Write it to a file first."
             )
-    here = {each.identity for each in given}
+    here = Counter(each.identity for each in given)
     for each in checkpoint.info.inputs:
-        if each.identity not in here:
+        here[each.identity] -= 1
+        if here[each.identity] < 0:
             raise UsageError(
                 f"{checkpoint.folder} has counted {each.shown}, which is not among the inputs as "
                 "it was then. Name the same inputs, or begin anew with another folder."

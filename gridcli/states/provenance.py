@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,9 +83,11 @@ def _record(source: Input, input_id: str | None) -> InputRecord:
     if source.path is None:
         return InputRecord(source.name, input_id=input_id)
     real = os.path.realpath(source.path)
-    found = fingerprint(real)
-    status = Path(real).stat()
-    return InputRecord(real, status.st_size, status.st_mtime_ns, found)
+    try:
+        status = Path(real).stat()  # first: what changes from here on is seen at the end
+    except OSError as error:
+        raise InputError(f"{real}: cannot be read: {error.strerror or error}.") from error
+    return InputRecord(real, status.st_size, status.st_mtime_ns, fingerprint(real))
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,9 @@ class Comparison:
     changed: tuple[int, ...]
 
 
-def select_new(recorded: Sequence[InputRecord], given: Sequence[InputRecord]) -> Comparison:
+def select_new(
+    recorded: Sequence[InputRecord], given: Sequence[InputRecord], *, as_often: bool = False
+) -> Comparison:
     """Tell which of the given inputs a state has not counted.
 
     An input is the same whatever its path is; one without a fingerprint or id is always new.
@@ -116,16 +121,20 @@ def select_new(recorded: Sequence[InputRecord], given: Sequence[InputRecord]) ->
     recorded : sequence of InputRecord
         The inputs of the state.
     given : sequence of InputRecord
+    as_often : bool
+        An input that is given several times is new until the state has counted it as often.
     """
-    known = {each.identity for each in recorded}
+    identities = Counter(each.identity for each in recorded)
     paths = {each.path for each in recorded if each.fingerprint is not None}
+    known = identities.copy()
     new, counted, changed = [], [], []
     for i, each in enumerate(given):
-        if each.identity is not None and each.identity in known:
+        if each.identity is not None and known[each.identity]:
             counted.append(i)
-        elif each.fingerprint is not None and each.path in paths:
+            known[each.identity] -= as_often
+        elif each.fingerprint is not None and each.path in paths and not identities[each.identity]:
             changed.append(i)
         else:
             new.append(i)
-        known.add(each.identity)
+            known[each.identity] += not as_often
     return Comparison(tuple(new), tuple(counted), tuple(changed))
