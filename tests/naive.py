@@ -71,13 +71,6 @@ def agglomerate(
     `columns` around the earth, 0 for a plane.
     """
 
-    def are_neighbours(a: tuple[int, int], b: tuple[int, int]) -> bool:
-        dx = abs(a[0] - b[0])
-        dy = abs(a[1] - b[1])
-        if columns:
-            dx = min(dx, columns - dx)
-        return (max(dx, dy) if metric == "chebyshev" else dx + dy) <= delta
-
     remaining = set(tiles)
     components = []
     while remaining:
@@ -85,12 +78,22 @@ def agglomerate(
         component = set(stack)
         while stack:
             tile = stack.pop()
-            reached = {other for other in remaining if are_neighbours(tile, other)}
+            reached = {
+                other for other in remaining if _distance(tile, other, metric, columns) <= delta
+            }
             remaining -= reached
             component |= reached
             stack += reached
         components.append(component)
     return sorted(components, key=lambda component: _smallest(component)[::-1])
+
+
+def _distance(a: tuple[int, int], b: tuple[int, int], metric: str, columns: int) -> int:
+    dx = abs(a[0] - b[0])
+    dy = abs(a[1] - b[1])
+    if columns:
+        dx = min(dx, columns - dx)
+    return max(dx, dy) if metric == "chebyshev" else dx + dy
 
 
 def _smallest(component: Iterable[tuple[int, int]]) -> tuple[int, int]:
@@ -235,8 +238,10 @@ def adaptive(
     tau: int,
     mu: int,
     columns: Callable[[int], int],
+    delta: int = 1,
+    metric: str = "chebyshev",
 ) -> list[tuple[dict[tuple[int, int], int], list[set[tuple[int, int]]]]]:
-    """For each level, what finer ones have left, and its hubs (Chebyshev, delta 1).
+    """For each level, what finer ones have left, and its hubs.
 
     `columns(m)`: columns around the earth of the grid coarsened by m.
     """
@@ -244,12 +249,46 @@ def adaptive(
     for m in coarsenings:
         left = coarsened(left, m // before)
         significant = {tile for tile, n in left.items() if n >= tau}
-        components = agglomerate(significant, 1, "chebyshev", columns(m))
+        components = agglomerate(significant, delta, metric, columns(m))
         found = [component for component in components if len(component) >= mu]
         levels.append((left, found))
         left = {tile: n for tile, n in left.items() if not any(tile in hub for hub in found)}
         before = m
     return levels
+
+
+def rims(
+    levels: list[tuple[dict[tuple[int, int], int], list[set[tuple[int, int]]]]],
+    coarsenings: list[int],
+    columns: Callable[[int], int],
+    delta: int,
+    metric: str,
+) -> list[list[tuple[int, int] | None]]:
+    """For each hub of each level of `adaptive` what it is a rim of: level and index, or None."""
+
+    def rank(place: tuple[int, int]) -> tuple[int, int, int, int]:
+        left, hubs_of_level = levels[place[0]]
+        hub = hubs_of_level[place[1]]
+        x, y = _smallest(hub)
+        return place[0], -sum(left[tile] for tile in hub), y, x
+
+    found: list[list[tuple[int, int] | None]] = []
+    for level, (_, hubs_of_level) in enumerate(levels):
+        m = coarsenings[level]
+        found.append([])
+        for hub in hubs_of_level:
+            points: dict[tuple[int, int], int] = {}
+            for finer in range(level):
+                ratio = m // coarsenings[finer]
+                for i, core in enumerate(levels[finer][1]):
+                    place = found[finer][i] or (finer, i)
+                    for tile in core:
+                        above = tile[0] // ratio, tile[1] // ratio
+                        if any(_distance(above, own, metric, columns(m)) <= delta for own in hub):
+                            points[place] = points.get(place, 0) + levels[finer][0][tile]
+            best = min(points, key=lambda place: (-points[place], rank(place)), default=None)
+            found[-1].append(best)
+    return found
 
 
 # --- Reading: numbers and CSV -------------------------------------------------------------------

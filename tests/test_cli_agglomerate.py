@@ -263,8 +263,8 @@ def test_hubs_of_all_levels_are_ranked_together(gridcli, folder) -> None:
         layer = json.loads((folder / name).read_text())
         assert [level["coarsen"] for level in layer["gridcli"]["levels"]] == [1, 10]
         told = [f["properties"] for f in layer["features"]]
-        keys = [(hub["hub_id"], hub["hub_key"], hub["coarsen"]) for hub in told]
-        assert keys == [(1, "g4/0/0", 1), (2, "g3/100/0", 10)]
+        keys = [(hub["hub_id"], hub["hub_key"], hub["coarsen"], hub["rim_of"]) for hub in told]
+        assert keys == [(1, "g4/0/0", 1, None), (2, "g3/100/0", 10, None)]
     rows = (folder / "tiles.csv").read_text().splitlines()
     assert rows[0].split(",")[:7] == [
         *('"tile_x"', '"tile_y"', '"count"', '"kind"', '"hub_id"', '"hub_key"', '"coarsen"')
@@ -275,12 +275,50 @@ def test_hubs_of_all_levels_are_ranked_together(gridcli, folder) -> None:
     assert "coarsen 10 1 hubs, 4 significant of 4 tiles" in " ".join(outcome.err.split())
 
 
+def test_rims_are_told_or_left_out(gridcli, folder) -> None:
+    gate = {(x, y): 50 for x in range(20, 22) for y in range(20, 22)}
+    yard = {(x, y): 2 for x in range(40) for y in range(40) if (x, y) not in gate}
+    write_state(folder / "s.parquet", tiles_of(Grid.degrees(4), gate | yard))
+    command = ["agglomerate", "s.parquet", "--adaptive", "1,2", "--clusters", "clusters.geojson"]
+    command += ["--tiles", "tiles.geojson", "--summary", "s.json", "--overwrite"]
+
+    def told(name: str) -> list[dict]:
+        return [f["properties"] for f in json.loads((folder / name).read_text())["features"]]
+
+    outcome = gridcli(*command, "-o", "hubs.geojson")
+    assert outcome.code == 0, outcome.err
+    for name in ("hubs.geojson", "clusters.geojson"):
+        rows = [(hub["hub_key"], hub["points"], hub["rim_of"]) for hub in told(name)]
+        assert rows == [("g4x2/0/0", 3192, "g4/20/20"), ("g4/20/20", 200, None)]
+    summary = json.loads((folder / "s.json").read_text())
+    assert (summary["hubs"], summary["rims"], summary["without_rims"]) == (2, 1, False)
+    assert [level["rims"] for level in summary["levels"]] == [0, 1]
+    assert "rims of finer hubs 1 of these hubs" in " ".join(outcome.err.split())
+    assert json.loads((folder / "hubs.geojson").read_text())["gridcli"]["without_rims"] is False
+    with_rims = told("tiles.geojson")
+
+    outcome = gridcli(*command, "--without-rims", "-o", "hubs.geojson")
+    assert outcome.code == 0, outcome.err
+    for name in ("hubs.geojson", "clusters.geojson"):
+        rows = [(hub["hub_id"], hub["hub_key"], hub["points"]) for hub in told(name)]
+        assert rows == [(1, "g4/20/20", 200)]
+    summary = json.loads((folder / "s.json").read_text())
+    assert (summary["hubs"], summary["rims"], summary["without_rims"]) == (1, 1, True)
+    assert [level["hubs"] for level in summary["levels"]] == [1, 0]
+    assert "rims of finer hubs 1 left out" in " ".join(outcome.err.split())
+    assert json.loads((folder / "hubs.geojson").read_text())["gridcli"]["without_rims"] is True
+    tiles = told("tiles.geojson")
+    assert len(tiles) == len(with_rims)
+    assert {tile["hub_key"] for tile in tiles} == {"g4/20/20", None}
+
+
 @pytest.mark.parametrize("threads", ["1", "3"])
 def test_outlines_of_all_levels(gridcli, state, threads) -> None:
     options = ["--adaptive", "1,3,9,90", "--tau", "4", "--threads", threads, "--geometry"]
     assert gridcli("agglomerate", state, *options, "polygon", *outputs(threads)).code == 0
     hubs = json.loads(contents(threads)[0])["features"]
     assert len({hub["properties"]["coarsen"] for hub in hubs}) > 1
+    assert any(hub["properties"]["rim_of"] for hub in hubs)
     points = [hub["properties"]["points"] for hub in hubs]
     assert points == sorted(points, reverse=True)
     if threads != "1":
@@ -305,6 +343,7 @@ def test_a_single_level_finds_what_one_grid_does(gridcli, state, folder) -> None
         (["--adaptive", "1,2", "--coarsen", "2"], "give one"),
         (["--adaptive", "1,2", "--prec", "3"], "give one"),
         (["--adaptive", "1,2", "--keys-from", "old.csv"], "one tile size"),
+        (["--coarsen", "2", "--without-rims"], "needs --adaptive"),
     ],
 )
 def test_levels_that_make_no_sense(gridcli, state, options, says) -> None:

@@ -100,7 +100,7 @@ def agglomerate(
         if coarsening.adaptive is None:
             found = _on_one_grid(run, coarsening.multiple(source.grid), older)
         else:
-            found = _adaptively(run, coarsening.adaptive)
+            found = _adaptively(run, coarsening.adaptive, without_rims=coarsening.without_rims)
         progress.start(None, "write")
         before = time.perf_counter()
         files = write_layers(found.layers, target, formats, outputs, threads=space.threads)
@@ -171,7 +171,7 @@ def _on_one_grid(run: _Run, m: int, older: TilesFile | None) -> _Found:
     return _Found(grid, layers, {"tiles": counted, "hubs": len(hubs)}, seconds)
 
 
-def _adaptively(run: _Run, coarsenings: tuple[int, ...]) -> _Found:
+def _adaptively(run: _Run, coarsenings: tuple[int, ...], *, without_rims: bool) -> _Found:
     """Find the hubs of every level."""
     from gridcli.raster.adaptive import find_adaptively
     from gridcli.raster.run import ClusterOptions
@@ -183,10 +183,17 @@ def _adaptively(run: _Run, coarsenings: tuple[int, ...]) -> _Found:
         coarsenings,
         ClusterOptions(**vars(run.clustering)),
         run.space,
+        without_rims=without_rims,
         stop=run.stop,
         seconds=seconds,
     )
-    layers = level_layers(levels, run.clustering, run.target, memory_bytes=run.space.budget.room)
+    layers = level_layers(
+        levels,
+        run.clustering,
+        run.target,
+        without_rims=without_rims,
+        memory_bytes=run.space.budget.room,
+    )
     told = [
         {
             "coarsen": level.coarsen,
@@ -194,6 +201,7 @@ def _adaptively(run: _Run, coarsenings: tuple[int, ...]) -> _Found:
             "distinct": level.distinct_tiles,
             "significant": len(level.hubs.tiles),
             "hubs": len(level.hubs),
+            "rims": level.n_rims,
         }
         for level in levels
     ]
@@ -205,5 +213,7 @@ def _adaptively(run: _Run, coarsenings: tuple[int, ...]) -> _Found:
         },
         "levels": told,
         "hubs": sum(len(level.hubs) for level in levels),
+        "rims": sum(level.n_rims for level in levels),
+        "without_rims": without_rims,
     }
     return _Found(levels[0].hubs.tiles.grid, layers, parts, seconds)

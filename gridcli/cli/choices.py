@@ -134,12 +134,15 @@ class CoarseningChoice:
     prec: str | None
     coarsen: int | None
     adaptive: tuple[int, ...] | None
+    without_rims: bool
 
     def __post_init__(self) -> None:
         options = ("prec", "coarsen", "adaptive")
         given = [f"--{name}" for name in options if getattr(self, name) is not None]
         if len(given) > 1:
             raise UsageError(f"{' and '.join(given)} all set the size of tiles; give one.")
+        if self.without_rims and self.adaptive is None:
+            raise UsageError("--without-rims needs --adaptive: hubs of one tile size have no rims.")
 
     def multiple(self, grid: Grid) -> int:
         """Return how many tiles of a state's grid are joined to one, on each axis.

@@ -21,19 +21,17 @@ def hub_layers(
     target: OutputChoice,
     *,
     memory_bytes: int | None = None,
-    levels: Sequence[dict[str, Any]] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> dict[str, Callable[[], Layer]]:
     """Return how to make each layer of some hubs: "hubs", "clusters" and "tiles".
 
-    Outlines take about `memory_bytes` at most; `levels` is what the ``gridcli`` record tells of
-    the levels of an adaptive run.
+    Outlines take about `memory_bytes` at most; `more` is what the ``gridcli`` record tells beside
+    the usual.
     """
     from gridcli.raster.layers import gridcli_record, hubs_layer, tiles_layer
     from gridcli.raster.outlines.layers import clusters_layer, hubs_polygon_layer
 
-    record = gridcli_record(hubs.tiles.grid, **vars(clustering))
-    if levels is not None:
-        record["levels"] = levels
+    record = gridcli_record(hubs.tiles.grid, **vars(clustering)) | dict(more or {})
     outlined = partial(partial, crs=target.crs, memory_bytes=memory_bytes)
     points = partial(hubs_layer, hubs, record, crs=target.crs)
     return {
@@ -50,6 +48,7 @@ def level_layers(
     clustering: ClusterChoice,
     target: OutputChoice,
     *,
+    without_rims: bool,
     memory_bytes: int | None = None,
 ) -> dict[str, Callable[[], Layer]]:
     """Return how to make each layer of several levels as one; see `hub_layers`.
@@ -60,14 +59,16 @@ def level_layers(
 
     coarsenings = [level.coarsen for level in levels]
     told = [{"coarsen": each.coarsen, "grid": each.hubs.tiles.grid.describe()} for each in levels]
+    more = {"levels": told, "without_rims": without_rims}
     makers = [
-        hub_layers(each.hubs, clustering, target, memory_bytes=memory_bytes, levels=told)
+        hub_layers(each.hubs, clustering, target, memory_bytes=memory_bytes, more=more)
         for each in levels
     ]
     ranks = [level.hubs.hub_id for level in levels]
+    rim_of = [level.rim_of for level in levels]
 
     def ranked(name: str) -> Layer:
-        return ranked_layer([make[name]() for make in makers], coarsenings, ranks)
+        return ranked_layer([make[name]() for make in makers], coarsenings, ranks, rim_of)
 
     return {
         "hubs": partial(ranked, "hubs"),

@@ -120,7 +120,13 @@ coarsening_options = bundle(
         type=Counts(),
         metavar="M,M,...",
         help="Find hubs tile size by tile size, each a multiple of the one before, e.g. 1,2,10: "
-        "the tiles of hubs are taken away, all others are joined to the next size.",
+        "the tiles of hubs are taken away, all others are joined to the next size. What is left "
+        "around a hub can be one of the next size: the column rim_of names the hub inside.",
+    ),
+    click.option(
+        "--without-rims",
+        is_flag=True,
+        help="With --adaptive: leave out hubs that only surround or adjoin those of smaller tiles.",
     ),
 )
 

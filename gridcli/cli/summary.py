@@ -137,6 +137,9 @@ def _summary_lines(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"coarsen {level['coarsen']:,}", f"{found} {level['distinct']:,} tiles"
     if "hubs" in record:
         yield "hubs", f"{record['hubs']:,} of at least {record['mu']:,} tiles"
+    if "rims" in record:
+        kept = "left out" if record["without_rims"] else "of these hubs"
+        yield "rims of finer hubs", f"{record['rims']:,} {kept}"
     seconds = dict(record["seconds"])
     total_s = seconds.pop("total")
     stages = ", ".join(f"{stage} {s:.2f}" for stage, s in seconds.items())

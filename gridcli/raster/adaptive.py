@@ -4,6 +4,10 @@ The paper's future work (section 6): densities differ, and one size of tiles sui
 The finest level comes first. The tiles of its hubs are taken away, all other tiles, whatever their
 count, are coarsened to the next level, and so on; so no point is in two hubs.
 
+What surrounds a dense hub, its rim, can be a hub of the next level. Whether that is a place of its
+own, a yard around a gate, or just a place's edge, only its user knows; so it is told what it is a
+rim of, and kept unless unwanted.
+
 Tau is the same number of points at every level. It says how many points make a place worth
 noticing; as tiles grow, the density that it asks for falls, which is what finds sparser hubs.
 Scaled with the area of the tiles it would ask for one density again.
@@ -12,14 +16,17 @@ Scaled with the area of the tiles it would ask for one density again.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from gridcli.errors import UsageError
 from gridcli.grid import keys as tile_keys
 from gridcli.raster.coarsen import coarser_blocks
+from gridcli.raster.rims import FinerHubs, surrounded_places
 from gridcli.raster.run import ClusterOptions, cluster_tiles, significant_tiles, timed
 from gridcli.tiles.runs.spilled import RunWriter, spill_run
 
@@ -48,12 +55,18 @@ class AdaptiveLevel:
         Tiles with at least one point, without those of hubs of finer levels.
     largest_count : int
         Points in the fullest of them.
+    rim_of : list of str or None
+        For each hub the key of the hub that it is a rim of, which itself is none; None for others.
+    n_rims : int
+        Rims found at this level, also where they were left out of `hubs`.
     """
 
     coarsen: int
     hubs: Hubs
     distinct_tiles: int
     largest_count: int
+    rim_of: list[str | None]
+    n_rims: int
 
 
 def check_levels(coarsenings: Sequence[int]) -> None:
@@ -78,12 +91,14 @@ def find_adaptively(
     options: ClusterOptions,
     space: Workspace,
     *,
+    without_rims: bool = False,
     stop: StopFlag,
     seconds: dict[str, float],
 ) -> list[AdaptiveLevel]:
     """Return the hubs of every level, ranked together by their points.
 
-    Ties go to the finer level, then to the smaller tile.
+    Ties go to the finer level, then to the smaller tile. A rim is one of the largest finer hub in
+    or beside its tiles, by the points there; of that hub's place where it is itself a rim.
 
     Parameters
     ----------
@@ -98,6 +113,8 @@ def find_adaptively(
     space : Workspace
         Its spill file takes what is left for the next level; it must stay open as long as the
         hubs are used.
+    without_rims : bool
+        Leave rims out at the end; their tiles are taken away from coarser levels all the same.
     stop : StopFlag
     seconds : dict
         Receives the time of each level.
@@ -114,6 +131,7 @@ def find_adaptively(
     check_levels(coarsenings)
     grids = [grid.coarsened(m) for m in coarsenings]
     found: list[AdaptiveLevel] = []
+    places = _Places(options, space, stop)
     taken: list[SortedRun] = []
     before = 1
     for m, level_grid in zip(coarsenings, grids, strict=True):
@@ -130,12 +148,39 @@ def find_adaptively(
                 each_block=None if left is None else left.write,
             )
             hubs = cluster_tiles(tiles, options, space, stop=stop, seconds={})
+            rim_of = places.add(m, hubs)
         if m < coarsenings[-1]:
             run = run if left is None else left.finish()
             taken = [spill_run(space.spill, _tiles_of_hubs(hubs))]
-        found.append(AdaptiveLevel(m, hubs, blocks.distinct, blocks.largest))
+        n_rims = len(rim_of) - rim_of.count(None)
+        found.append(AdaptiveLevel(m, hubs, blocks.distinct, blocks.largest, rim_of, n_rims))
         before = m
-    return _rank(found)
+    return _rank([_without_rims(level) for level in found] if without_rims else found)
+
+
+class _Places:
+    """The places that hubs of all levels so far stand for: their own, or what they are rims of."""
+
+    def __init__(self, options: ClusterOptions, space: Workspace, stop: StopFlag) -> None:
+        self._find = partial(surrounded_places, options=options, space=space, stop=stop)
+        self._keys: list[str] = []
+        self._levels: list[tuple[int, Hubs, npt.NDArray[np.int64]]] = []
+
+    def add(self, m: int, hubs: Hubs) -> list[str | None]:
+        """Add a level; return for each of its hubs the key of what it is a rim of."""
+        finer = [FinerHubs(of, m // finer_m, place) for finer_m, of, place in self._levels]
+        around = self._find(hubs, finer)
+        own = len(self._keys) + np.arange(len(hubs))
+        self._levels.append((m, hubs, np.where(around < 0, own, around)))
+        rim_of = [self._keys[place] if place >= 0 else None for place in around.tolist()]
+        self._keys += hubs.hub_key
+        return rim_of
+
+
+def _without_rims(level: AdaptiveLevel) -> AdaptiveLevel:
+    """Return a level with its other hubs only."""
+    is_place = np.array([key is None for key in level.rim_of], np.bool_)
+    return replace(level, hubs=level.hubs.only(is_place), rim_of=[None] * int(is_place.sum()))
 
 
 def _tiles_of_hubs(hubs: Hubs) -> Iterator[Counted]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,6 +40,11 @@ class TileLabels:
         for piece in self.pieces:
             labels = piece if isinstance(piece, np.ndarray) else self._read(piece)
             yield labels if self.renamed is None else self.renamed[labels]
+
+    def under(self, names: Int32s) -> TileLabels:
+        """Return the labels under new names; the last is that of -1."""
+        renamed = names if self.renamed is None else names[self.renamed]
+        return replace(self, renamed=renamed)
 
     def _read(self, extent: Extent) -> Int32s:
         if self.spill is None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Int64s = npt.NDArray[np.int64]
 LEVEL_COLUMN = "coarsen"
+RIM_COLUMN = "rim_of"
 
 
 def stacked_layer(layers: Sequence[Layer], coarsenings: Sequence[int]) -> Layer:
@@ -36,9 +37,12 @@ def stacked_layer(layers: Sequence[Layer], coarsenings: Sequence[int]) -> Layer:
 
 
 def ranked_layer(
-    layers: Sequence[Layer], coarsenings: Sequence[int], ranks: Sequence[Int64s]
+    layers: Sequence[Layer],
+    coarsenings: Sequence[int],
+    ranks: Sequence[Int64s],
+    rim_of: Sequence[Sequence[str | None]],
 ) -> Layer:
-    """Return the rows of several layers by rank, with the column ``coarsen``.
+    """Return the rows of several layers by rank, with the columns ``coarsen`` and ``rim_of``.
 
     Parameters
     ----------
@@ -47,25 +51,31 @@ def ranked_layer(
     coarsenings : sequence of int
     ranks : sequence of ndarray of int64
         For each layer the rank of every row, ascending; no two are equal.
+    rim_of : sequence of sequence of str or None
+        For each layer what every row is a rim of.
     """
+    levels = list(zip(layers, coarsenings, ranks, rim_of, strict=True))
 
     def batches() -> Iterator[LayerBatch]:
-        sources = [_Source(*of_level) for of_level in zip(layers, coarsenings, ranks, strict=True)]
+        sources = [_Source(*of_level) for of_level in levels]
         while waiting := [source for source in sources if source.fill()]:
             # Up to here every source can give its rows from the batch that it is at.
             cut = min(source.last_rank for source in waiting)
             yield _merge([part for source in waiting if (part := source.take(cut))])
 
-    return _joined(layers, batches)
+    return _joined(layers, batches, with_rims=True)
 
 
 class _Source:
     """How far one layer has been read, batch by batch."""
 
-    def __init__(self, layer: Layer, coarsen: int, ranks: Int64s) -> None:
+    def __init__(
+        self, layer: Layer, coarsen: int, ranks: Int64s, rim_of: Sequence[str | None]
+    ) -> None:
         self._batches = layer.batches()
         self._coarsen = coarsen
         self._ranks = ranks
+        self._rim_of = rim_of
         self._batch: LayerBatch | None = None
         self._begin = 0  # row of the layer at which the batch begins
         self._done = 0  # rows of the batch that have been taken
@@ -88,12 +98,16 @@ class _Source:
 
     def take(self, cut: int) -> tuple[LayerBatch, Int64s] | None:
         """Return the rows up to a rank, and their ranks; None where there are none."""
+        import pyarrow as pa
+
         ranks, done = self._of_batch, self._done
         end = int(np.searchsorted(ranks, cut, side="right"))
         if self._batch is None or end == done:
             return None
         self._done = end
         table = _with_level(self._batch.table.slice(done, end - done), self._coarsen)
+        rim_of = self._rim_of[self._begin + done : self._begin + end]
+        table = table.append_column(RIM_COLUMN, pa.array(rim_of, pa.string()))
         geometry = self._batch.geometry.take(np.arange(done, end))
         return LayerBatch(table, geometry), ranks[done:end]
 
@@ -114,12 +128,14 @@ def _merge(parts: list[tuple[LayerBatch, Int64s]]) -> LayerBatch:
     return LayerBatch(merged, geometry.take(order))
 
 
-def _joined(layers: Sequence[Layer], batches: Any) -> Layer:
-    """Return a layer like the first, with all rows and one more column."""
+def _joined(layers: Sequence[Layer], batches: Any, *, with_rims: bool = False) -> Layer:
+    """Return a layer like the first, with all rows and the columns of levels."""
     import pyarrow as pa
 
     first = layers[0]
     schema = first.schema.append(pa.field(LEVEL_COLUMN, pa.int64()))
+    if with_rims:
+        schema = schema.append(pa.field(RIM_COLUMN, pa.string()))
     return replace(first, schema=schema, rows=sum(layer.rows for layer in layers), batches=batches)
 
 

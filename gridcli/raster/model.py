@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, replace
+from itertools import compress
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -77,6 +78,25 @@ class Hubs:
 
     def __len__(self) -> int:
         return len(self.hub_id)
+
+    def only(self, chosen: npt.NDArray[np.bool_]) -> Hubs:
+        """Return some of the hubs, ranked anew; the tiles of the others belong to none."""
+        names = np.full(len(self) + 1, -1, np.int32)
+        names[:-1][chosen] = np.arange(np.count_nonzero(chosen))
+        columns: dict[str, Any] = {
+            field.name: value[chosen]
+            for field in fields(self)
+            if isinstance(value := getattr(self, field.name), np.ndarray)
+        }
+        columns["hub_id"] = np.arange(1, len(columns["hub_id"]) + 1)
+        absorbed = self.absorbed
+        return replace(
+            self,
+            **columns,
+            labels=self.labels.under(names),
+            hub_key=list(compress(self.hub_key, chosen)),
+            absorbed=None if absorbed is None else list(compress(absorbed, chosen)),
+        )
 
     def labelled_blocks(self) -> Iterator[tuple[Tiles, npt.NDArray[np.int32]]]:
         """Yield all tiles in ascending order, in pieces of any size, none empty.
