@@ -156,3 +156,14 @@ def test_a_merge_that_ends_early_reads_no_more(monkeypatch):
     with pytest.raises(InputError):
         list(merge_runs(runs))
     assert n_read <= 2
+
+
+@pytest.mark.parametrize("rows_per_block", [500, 4000])
+def test_runs_of_the_same_places_are_cut_into_ranges_of_about_one_size(monkeypatch, rows_per_block):
+    monkeypatch.setattr(merge, "FEWEST_ROWS", 1000)
+    rng = np.random.default_rng(1)
+    keys = [np.unique(rng.integers(1 << 50, 1 << 51, 2000, np.uint64)) for _ in range(30)]
+    runs = [MemoryRun(each, np.ones(len(each), np.int64), rows_per_block) for each in keys]
+    lengths = [len(block) for block, _ in merge_runs(runs, memory_bytes=0)]
+    assert sum(lengths) == sum(map(len, keys))
+    assert max(lengths) < 2000

@@ -177,19 +177,38 @@ def _reduce(
 
 
 def _cuts(runs: Sequence[SortedRun], rows: int) -> Iterator[int | None]:
-    """Yield the upper ends of ranges that begin about `rows` rows of all runs; None: no end."""
-    firsts = np.concatenate([np.empty(0, np.uint64), *(run.first_keys for run in runs)])
-    sizes = np.concatenate([np.empty(0, np.int64), *(run.block_rows for run in runs)])
-    order = np.argsort(firsts, kind="stable")
-    firsts, total = firsts[order], np.cumsum(sizes[order])
-    begin = 0
-    while begin < len(firsts):
-        before = int(total[begin - 1]) if begin else 0
-        end = max(begin + 1, int(np.searchsorted(total, before + rows, side="right")))
-        while end < len(firsts) and firsts[end] == firsts[end - 1]:
-            end += 1
-        yield int(firsts[end]) if end < len(firsts) else None
-        begin = end
+    """Yield the upper ends of ranges of about `rows` rows of all runs, ascending; None: no end.
+
+    The keys of a block are taken to lie evenly up to where the next one begins. Cuts at the first
+    keys of blocks would not do: runs of the same places begin blocks at the same keys, and all
+    rows of such blocks would fall into one range.
+    """
+    runs = [run for run in runs if len(run.first_keys)]
+    if not runs:
+        return
+    begins = np.concatenate([run.first_keys for run in runs]).astype(np.float64)
+    ends = np.concatenate([_block_ends(run) for run in runs])
+    sizes = np.concatenate([run.block_rows for run in runs])
+    ends = np.maximum(ends, begins + np.maximum(1.0, np.spacing(begins)))
+    density = sizes / (ends - begins)
+    places = np.concatenate([begins, ends])
+    order = np.argsort(places, kind="stable")
+    places = places[order]
+    together = np.cumsum(np.concatenate([density, -density])[order])
+    before = np.concatenate([[0.0], np.cumsum(together[:-1] * np.diff(places))])
+    wanted = np.arange(rows, int(sizes.sum()), rows)
+    cuts = np.interp(wanted, np.maximum.accumulate(before), places)
+    yield from (int(cut) for cut in np.unique(cuts) if begins.min() < cut < 2.0**64)
+    yield None
+
+
+def _block_ends(run: SortedRun) -> npt.NDArray[np.float64]:
+    """Return about where each block of a run ends."""
+    firsts = run.first_keys.astype(np.float64)
+    if len(firsts) == 1:
+        return run.read(0)[0][-1:].astype(np.float64)
+    step = (firsts[-1] - firsts[0]) / int(run.block_rows[:-1].sum())
+    return np.append(firsts[1:], firsts[-1] + step * int(run.block_rows[-1]))
 
 
 class _Cursor:
