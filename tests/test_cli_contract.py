@@ -378,6 +378,18 @@ def test_sorting_is_not_waited_for_when_a_run_is_stopped(gridcli, folder, monkey
     assert names_here() == ["day0.csv"]
 
 
+def test_another_scale_is_said_or_refused(gridcli, interrupted):
+    outcome = gridcli(*interrupted, "--resume", "ck", "--scale", "1e-1")
+    assert outcome.code == 2
+    outcome.assert_one_paragraph()
+    assert "--scale 1/10" in outcome.err
+    assert gridcli(*interrupted, "--resume", "ck").code == 0
+    Path("in/scaled.csv").write_text("lat,lon\n577,119\n")
+    outcome = gridcli("contract", "in/scaled.csv", "--append", "-o", "s.parquet", "--scale", "1e-1")
+    assert outcome.code == 0, outcome.err
+    assert "--scale 1/10, unlike none" in " ".join(outcome.err.split())
+
+
 def test_a_checkpoint_is_not_begun_over_another(gridcli, interrupted):
     outcome = gridcli(*interrupted, "--checkpoint", "ck")
     assert outcome.code == 5

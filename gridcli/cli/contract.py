@@ -90,6 +90,7 @@ def contract(
     from gridcli.raster.counting import RowRules
     from gridcli.states.build import InputChooser, NothingNewError, build_state, require_unchanged
     from gridcli.states.checkpoint import check_resumable
+    from gridcli.states.compatible import compare_rules
     from gridcli.states.info import StateInfo
     from gridcli.states.sources import check_state_name
 
@@ -132,6 +133,10 @@ def contract(
             return
         if checkpoint is not None:
             check_resumable(checkpoint, chooser.all_records)
+        plan = StateInfo(grid, state_rules(source, places, reader))
+        differences = []
+        if addition.base is not None:
+            differences = compare_rules((addition.base.name, addition.base.info), ("new", plan))
         if screen.is_talkative:
             say(f"{reader.choice}.")
             if chooser.n_counted:
@@ -148,7 +153,7 @@ def contract(
                 outputs[target.output],
                 reader,
                 chooser.records,
-                StateInfo(grid, state_rules(source, places, reader)),
+                plan,
                 rules,
                 space,
                 progress=progress,
@@ -166,6 +171,7 @@ def contract(
         if checkpoint is not None:
             checkpoint.remove()
     warn_of_some(reader.notes, "inputs differ from the first in their columns")
+    warn_of_some(differences, "such differences")
     if info.counts.read == 0:
         warn("the inputs hold no rows, so the state is empty.")
     reason = many_bad_rows(info.counts)

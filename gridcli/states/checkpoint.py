@@ -183,7 +183,9 @@ def resumed_checkpoint(folder: Path, info: StateInfo, *, every_s: float) -> Iter
         )
     with _locked(folder):
         record, saved = _read(folder)
-        compare_rules((str(folder), saved), ("this run", info))
+        differences = compare_rules((str(folder), saved), ("this run", info))
+        if differences:
+            raise UsageError(f"{differences[0]}. Resume with the options that it began with.")
         extents = [Extent(offset, size) for offset, size in record["runs"]]
         with KeptFile(folder / TILES_NAME, record["bytes"]) as spill:
             runs = [PartitionRun.load(spill, extent) for extent in extents]
