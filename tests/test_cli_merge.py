@@ -338,3 +338,11 @@ def test_an_interrupted_merge_leaves_everything_as_it_was(gridcli, days, folder)
     assert outcome.code == 143
     assert (folder / "a.parquet").read_bytes() == before
     assert not list(folder.glob(".*"))
+
+
+def test_the_summary_replaces_no_state(gridcli, days, folder) -> None:
+    before = (folder / days[0]).read_bytes()
+    outcome = gridcli("merge", *days, "-o", "x.parquet", "--summary", days[0], "--overwrite")
+    assert outcome.code == 2
+    outcome.assert_one_paragraph()
+    assert (folder / days[0]).read_bytes() == before

@@ -89,6 +89,9 @@ def merge(
         # The output may be an input: it is replaced when all has been read.
         OutputSet(names, overwrite=overwrite) as outputs,
     ):
+        if summary is not None:
+            read = [each.path for each in (*states, *minus)]
+            check_targets([summary], overwrite=True, inputs=read)
         combination = combine(
             [(state.name, state.info) for state in states],
             [(state.name, state.info) for state in minus],
