@@ -362,3 +362,11 @@ def test_tiles_of_several_sizes_are_not_compared(gridcli, state, name) -> None:
         assert outcome.code == 2
         outcome.assert_one_paragraph()
         assert "tiles of several sizes (--adaptive)" in outcome.err
+
+
+def test_a_state_found_by_a_pattern_is_no_output_either(gridcli, state) -> None:
+    before = Path(state).read_bytes()
+    pattern = f"{Path(state).parent}/[{Path(state).name[0]}]{Path(state).name[1:]}"
+    outcome = gridcli("agglomerate", pattern, "-o", state, "--overwrite")
+    assert outcome.code == 2, outcome.err
+    assert Path(state).read_bytes() == before

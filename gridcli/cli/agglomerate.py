@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -85,13 +84,12 @@ def agglomerate(
     from gridcli.states.sources import opened_state
 
     check_targets(names, overwrite=target.overwrite)
-    read = [Path(state)] if state != "-" else []
     with (
         closing(screen.make_progress()) as progress,
         Workspace(resources.n_threads, resources.limit_bytes, resources.temp_dir) as space,
         opened_state(state, temp_dir=resources.temp_dir) as source,
         # OLD_TILES may be replaced: all of it has been read by then.
-        OutputSet(names, overwrite=target.overwrite, inputs=read) as outputs,
+        OutputSet(names, overwrite=target.overwrite, inputs=[source.path]) as outputs,
     ):
         formats = target.formats(planar=source.grid.planar)
         older = None if keys_from is None else open_tiles(keys_from)
