@@ -46,6 +46,7 @@ def collect(blocks):
 def small_ranges():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(merge, "MOST_ROWS", 10)
+        patch.setattr(merge, "LEAST_BYTES", 0)
         patch.setattr(merge, "FEWEST_ROWS", 10)
         patch.setattr(merge, "FEWEST_RUNS", 3)
         patch.setattr(spilled, "BLOCK_ROWS", 5)

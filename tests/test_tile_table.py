@@ -168,6 +168,8 @@ def tiny_tables(monkeypatch):
     monkeypatch.setattr(tile_group, "SURE_CAPACITY", 0)
     monkeypatch.setattr("gridcli.tiles.table.SMALL_GROUP_BYTES", 0)
     monkeypatch.setattr("gridcli.tiles.merge.MOST_ROWS", 50)
+    monkeypatch.setattr("gridcli.tiles.merge.LEAST_BYTES", 0)
+    monkeypatch.setattr("gridcli.tiles.regroup.LEAST_BYTES", 0)
     monkeypatch.setattr("gridcli.tiles.merge.FEWEST_RUNS", 4)
     monkeypatch.setattr("gridcli.tiles.merge.FEWEST_ROWS", 50)
     monkeypatch.setattr("gridcli.tiles.runs.spilled.BLOCK_ROWS", 9)

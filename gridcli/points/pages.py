@@ -16,6 +16,8 @@ from gridcli.points.pieces import DamagedError, read_piece
 from gridcli.points.thrift import CompactReader
 
 DATA_PAGE, DICTIONARY_PAGE, DATA_PAGE_V2 = 0, 2, 3
+DICTIONARY_COPIES = 2
+"""A dictionary is held as its page and once more decoded (measured, pyarrow 26.0)."""
 _UNCOMPRESSED = 0
 
 _FILE_FIELDS = {4: {1: {3: {3: None, 4: None, 6: None, 7: None, 9: None, 11: None}}}}
@@ -74,7 +76,8 @@ class PageNeed:
     largest_bytes : int
         The largest page, uncompressed.
     total_bytes : int
-        Held at once at most: a page of every column, its dictionary, and one compressed page.
+        Held at once at most: a page of every column, its dictionary twice, and one compressed
+        page.
     """
 
     largest_bytes: int
@@ -195,7 +198,7 @@ def page_need(file: RawIOBase, chunks: Sequence[ColumnChunk], small_bytes: int) 
                 of_data, key=lambda page: page.uncompressed_bytes, default=Page(DATA_PAGE, 0, 0)
             )
         largest = max(largest, data.uncompressed_bytes, dictionary)
-        total += dictionary + data.uncompressed_bytes
+        total += DICTIONARY_COPIES * dictionary + data.uncompressed_bytes
         if column.is_compressed:
             compressed = max(compressed, data.compressed_bytes)
     return PageNeed(largest, total + compressed)

@@ -36,6 +36,8 @@ COPIES = 4
 MOST_ROWS = 1 << 20
 FEWEST_ROWS = 1 << 14
 MEMORY_BYTES = 512 << 20
+LEAST_BYTES = 24 << 20
+"""Memory that is taken in any case: with less, work would be cut into endless little pieces."""
 FEWEST_RUNS = 8
 """Fan-in that is taken whatever the memory: fewer would only mean more passes."""
 
@@ -91,7 +93,7 @@ def merge_runs(
         Takes intermediate runs, where there are more runs than memory holds a block of. Without
         it all are merged at once.
     memory_bytes : int
-        About how much to use.
+        About how much to use, beyond `LEAST_BYTES`.
 
     Returns
     -------
@@ -103,6 +105,7 @@ def merge_runs(
     DataError
         While it is walked: a key's count would fall below 0.
     """
+    memory_bytes = max(memory_bytes, LEAST_BYTES)
     if spill is not None:
         runs = _reduce(runs, threads, stop, spill, memory_bytes)
         minus = _reduce(minus, threads, stop, spill, memory_bytes)

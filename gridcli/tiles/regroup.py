@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gridcli.tiles.group import Group
-from gridcli.tiles.merge import merge_runs
+from gridcli.tiles.merge import LEAST_BYTES, merge_runs
 from gridcli.tiles.runs import MemoryRun
 from gridcli.tiles.runs.spilled import spill_run
 from gridcli.tiles.sorting import CountedKeys, sort_counted
@@ -71,7 +71,7 @@ def regroup(
     stop : StopFlag, optional
         Checked between batches.
     memory_bytes : int
-        About how much to use.
+        About how much to use, beyond `LEAST_BYTES`.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def regroup(
     ResourceError
         The disk is full.
     """
-    job = _Job(spill, least, stop, memory_bytes, threads)
+    job = _Job(spill, least, stop, max(memory_bytes, LEAST_BYTES), threads)
     with ThreadPoolExecutor(threads) as pool:
         done = list(pool.map(job.add_up, _batches(spilled, job.table_bytes)))
     return Regrouped(
