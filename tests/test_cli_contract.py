@@ -397,6 +397,43 @@ def test_a_checkpoint_is_not_begun_over_another(gridcli, interrupted):
     assert "--resume ck" in outcome.err
 
 
+def test_resuming_reads_the_same_columns(gridcli, interrupted):
+    outcome = gridcli(*interrupted, "--resume", "ck", "--lat", "lon", "--lon", "lat")
+    assert outcome.code == 2
+    outcome.assert_one_paragraph()
+    assert "lon, lat" in outcome.err
+
+
+def test_appending_replaces_the_state_alone(gridcli, folder):
+    days = [write_day(folder / f"day{i}.csv", i) for i in range(3)]
+    assert gridcli("contract", days[0], "-o", "s.parquet").code == 0
+    assert gridcli("contract", days[0], "-o", "old.parquet").code == 0
+    before = Path("s.parquet").read_bytes()
+    Path("precious.json").write_text("precious")
+    for option in (["--summary", "precious.json"], ["--rejects", "precious.json"]):
+        outcome = gridcli("contract", days[1], "--append", "-o", "s.parquet", *option)
+        assert outcome.code == 5
+        assert "precious.json exists" in outcome.err
+    write_day(folder / "day0.csv", 7)
+    outcome = gridcli(
+        *("contract", days[0], "--append", "--replace", "old.parquet", "-o", "s.parquet"),
+        *("--summary", "old.parquet"),
+    )
+    assert outcome.code in {2, 5}
+    assert Path("precious.json").read_text() == "precious"
+    assert Path("s.parquet").read_bytes() == before
+
+
+def test_a_night_without_anything_new_has_a_summary(gridcli, folder):
+    day = write_day(folder / "day1.csv", 1)
+    assert gridcli("contract", day, "-o", "s.parquet").code == 0
+    outcome = gridcli("contract", day, "--append", "-o", "s.parquet", "--summary", "n.json")
+    assert outcome.code == 0
+    summary = json.loads(Path("n.json").read_text())
+    assert summary["inputs"] == 0
+    assert summary["content_hash"] == info("s.parquet").content_hash
+
+
 def test_resuming_needs_the_same_run(gridcli, interrupted):
     outcome = gridcli(*interrupted, "--resume", "ck", "--prec", "3")
     assert outcome.code == 2

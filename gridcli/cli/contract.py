@@ -44,6 +44,8 @@ if TYPE_CHECKING:
         ScreenChoice,
     )
     from gridcli.cli.states import StateChoice
+    from gridcli.states.build import Addition
+    from gridcli.states.checkpoint import Checkpoint
     from gridcli.states.info import StateInfo
 
 
@@ -81,7 +83,6 @@ def contract(
     places.check(planar=source.planar)
     target.check(source.inputs, lists_rejects=bad_rows.rejects is not None)
     names = [target.output, *(n for n in (bad_rows.rejects, summary) if n is not None)]
-    overwrite = target.overwrite or target.append
 
     from gridcli.output.atomic import OutputSet
     from gridcli.output.lock import writer_lock
@@ -95,7 +96,7 @@ def contract(
     from gridcli.states.sources import check_state_name
 
     check_state_name(target.output)
-    check_targets(names, overwrite=overwrite)
+    check_targets(names, overwrite=target.overwrite, replaceable=target.replaceable)
     rules = RowRules(places.keep_null_island, places.bbox, bad_rows.limit())
     read_options = source.read_options(resources, keep_origin=bad_rows.rejects is not None)
     plan = StateInfo(grid, state_rules(source, places))
@@ -119,21 +120,17 @@ def contract(
         try:
             reader = stack.enter_context(PointReader(source.inputs, read_options, chooser))
         except NothingNewError:
-            if addition.minus:
-                raise UsageError(
-                    f"{target.output} has counted all of the inputs already, so there is nothing "
-                    "to replace by; gridcli merge --subtract takes a state out."
-                ) from None
-            if checkpoint is not None and target.resume is not None:
-                raise UsageError(
-                    f"nothing is left to read beside what {checkpoint.folder} and {target.output} "
-                    "have counted, so there is nothing to resume. Append without --resume."
-                ) from None
+            _check_nothing_new(target, addition, checkpoint)
             say(f"nothing to add: {target.output} has counted all of the inputs already.")
+            if summary is not None and addition.base is not None:
+                record = _record(addition.base.info, target, 0, resources.n_threads, seconds)
+                with OutputSet([summary], overwrite=target.overwrite) as outputs:
+                    outputs[summary].write(json_bytes(record))
+                    outputs.commit(context.obj.held)
             return
-        if checkpoint is not None:
-            check_resumable(checkpoint, chooser.all_records)
         plan = StateInfo(grid, state_rules(source, places, reader))
+        if checkpoint is not None:
+            check_resumable(checkpoint, plan, chooser.all_records)
         differences = []
         if addition.base is not None:
             differences = compare_rules((addition.base.name, addition.base.info), ("new", plan))
@@ -145,7 +142,12 @@ def contract(
                 )
                 say(f"{what} counted already and not read again.")
         outputs = stack.enter_context(
-            OutputSet(names, overwrite=overwrite, inputs=input_paths(reader))
+            OutputSet(
+                names,
+                overwrite=target.overwrite,
+                replaceable=[] if addition.base is None else [target.output],
+                inputs=[*input_paths(reader), *(state.path for state in addition.minus)],
+            )
         )
         space = stack.enter_context(resources.workspace())
         with bad_rows_explained(context, bad_rows, outputs, read_options, reader):
@@ -179,6 +181,22 @@ def contract(
         warn(reason)
     if screen.is_talkative:
         print_summary(record)
+
+
+def _check_nothing_new(
+    target: StateChoice, addition: Addition, checkpoint: Checkpoint | None
+) -> None:
+    """Refuse what cannot be done without anything to read."""
+    if addition.minus:
+        raise UsageError(
+            f"{target.output} has counted all of the inputs already, so there is nothing to "
+            "replace by; gridcli merge --subtract takes a state out."
+        )
+    if checkpoint is not None and target.resume is not None:
+        raise UsageError(
+            f"nothing is left to read beside what {checkpoint.folder} and {target.output} have "
+            "counted, so there is nothing to resume. Append without --resume."
+        )
 
 
 def _record(

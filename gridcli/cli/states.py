@@ -64,6 +64,11 @@ class StateChoice:
             )
 
     @property
+    def replaceable(self) -> list[str]:
+        """The output, if it may be there already and is replaced."""
+        return [self.output] if self.append else []
+
+    @property
     def folder(self) -> Path | None:
         """Where the checkpoint is."""
         name = self.resume or self.checkpoint

@@ -15,7 +15,7 @@ from gridcli.output.staging import (
 from gridcli.output.targets import check_targets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
     from types import TracebackType
@@ -36,6 +36,8 @@ class OutputSet:
         renamed last, so that its presence says that the others are there.
     overwrite : bool
         Existing files may be replaced.
+    replaceable : collection of str
+        Names that may be replaced in any case.
     inputs : iterable of Path
         Files that the run reads, none of which may be an output.
 
@@ -53,12 +55,17 @@ class OutputSet:
     """
 
     def __init__(
-        self, names: Sequence[str], *, overwrite: bool = False, inputs: Iterable[Path] = ()
+        self,
+        names: Sequence[str],
+        *,
+        overwrite: bool = False,
+        replaceable: Collection[str] = (),
+        inputs: Iterable[Path] = (),
     ) -> None:
-        self._overwrite = overwrite
+        self._replaceable = names if overwrite else replaceable
         self._targets = {
             target.name: target
-            for target in check_targets(names, overwrite=overwrite, inputs=inputs)
+            for target in check_targets(names, replaceable=self._replaceable, inputs=inputs)
         }
         self._staged: dict[str, StagedFile] = {}
         self._direct: dict[str, OutputFile] = {}
@@ -116,8 +123,9 @@ class OutputSet:
         for staged in primary_last:
             staged.file.sync()
         with hold():
-            for staged in primary_last if not self._overwrite else ():
-                refuse_newcomer(staged)
+            for staged in primary_last:
+                if staged.target.name not in self._replaceable:
+                    refuse_newcomer(staged)
             for staged in primary_last:
                 staged.publish()
         for folder in {staged.place.parent for staged in primary_last}:

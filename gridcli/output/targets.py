@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gridcli.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 STANDARD_STREAMS = {"-": 1, "/dev/stdout": 1, "/dev/stderr": 2}
 DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
@@ -50,7 +50,11 @@ class Target:
 
 
 def check_targets(
-    names: Sequence[str], *, overwrite: bool = False, inputs: Iterable[Path] = ()
+    names: Sequence[str],
+    *,
+    overwrite: bool = False,
+    replaceable: Collection[str] = (),
+    inputs: Iterable[Path] = (),
 ) -> list[Target]:
     """Return the targets of a run, or raise before any work is done.
 
@@ -60,6 +64,8 @@ def check_targets(
         Paths; ``-`` for standard output.
     overwrite : bool
         Existing files may be replaced.
+    replaceable : collection of str
+        Names that may be replaced in any case.
     inputs : iterable of Path
         Files that the run reads.
 
@@ -76,7 +82,7 @@ def check_targets(
     for target in targets:
         if target.mode is None:
             continue
-        if not overwrite:
+        if not overwrite and target.name not in replaceable:
             raise OutputError(f"{target.name} exists already; add --overwrite to replace it.")
         if not os.access(str(target.path), os.W_OK):
             raise OutputError(f"{target.name} is write-protected; write to another file.")

@@ -183,13 +183,16 @@ def resumed_checkpoint(folder: Path, info: StateInfo, *, every_s: float) -> Iter
         )
     with _locked(folder):
         record, saved = _read(folder)
-        differences = compare_rules((str(folder), saved), ("this run", info))
+        # Which columns are read is known once the inputs are open: see `check_resumable`.
+        columns = replace(info.rules, columns=saved.rules.columns)
+        differences = compare_rules(
+            (str(folder), saved), ("this run", replace(info, rules=columns))
+        )
         if differences:
             raise UsageError(f"{differences[0]}. Resume with the options that it began with.")
         extents = [Extent(offset, size) for offset, size in record["runs"]]
         with KeptFile(folder / TILES_NAME, record["bytes"]) as spill:
             runs = [PartitionRun.load(spill, extent) for extent in extents]
-            saved = replace(info, counts=saved.counts, inputs=saved.inputs)
             yield Checkpoint(folder, saved, spill, runs, every_s=every_s)
 
 
@@ -247,8 +250,16 @@ def _replace(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
-def check_resumable(checkpoint: Checkpoint, given: Sequence[InputRecord]) -> None:
-    """Refuse streams, and to go on where counted inputs are no longer among those given.
+def check_resumable(checkpoint: Checkpoint, plan: StateInfo, given: Sequence[InputRecord]) -> None:
+    """Refuse streams, other columns, and inputs among which one that is counted is missing.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+    plan : StateInfo
+        Grid and rules of this run, its columns too, which the checkpoint takes over.
+    given : sequence of InputRecord
+        All inputs of this run.
 
     Raises
     ------
@@ -260,6 +271,13 @@ def check_resumable(checkpoint: Checkpoint, given: Sequence[InputRecord]) -> Non
                 f"a run that reads {each.shown} cannot be resumed, for what was read of it is "
                 "gone. Write it to a file first."
             )
+    columns = checkpoint.info.rules.columns
+    if columns not in {(), plan.rules.columns}:
+        raise UsageError(
+            f"{checkpoint.folder} has counted the columns {', '.join(columns)}, and this run would "
+            f"read {', '.join(plan.rules.columns)}. Resume with the options that it began with."
+        )
+    checkpoint.info = replace(checkpoint.info, rules=plan.rules)
     here = Counter(each.identity for each in given)
     for each in checkpoint.info.inputs:
         here[each.identity] -= 1
