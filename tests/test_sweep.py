@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gridcli.errors import ResourceError, UsageError
 from gridcli.grid import keys
 from gridcli.grid.grid import Grid
-from gridcli.raster.recommend import find_knee, recommend
+from gridcli.raster.recommend import find_knee, recommend, shown_change
 from gridcli.raster.sweep import (
     Level,
     Sweep,
@@ -172,7 +172,12 @@ def noisy(knee: int, noise: float = 3.0) -> dict[int, int]:
     }
 
 
-GRADUAL = {(m, t, u): 1000 // t // u for m in (1, 2) for t in (2, 5, 10, 20) for u in (2, 4, 8)}
+GRADUAL = {
+    (m, t, u): round(1000 / (t * u) ** 0.5)
+    for m in (1, 2)
+    for t in (2, 5, 10, 20)
+    for u in (2, 4, 8)
+}
 
 
 def test_the_deepest_knee_decides_coarsening_and_tau():
@@ -209,7 +214,7 @@ def test_without_a_knee_the_plateau_decides():
     assert found.method == "plateau"
     assert found.setting is not None
     assert (found.setting.coarsen, found.setting.tau) == (2, 5)
-    assert "at most 0 %" in found.reason
+    assert "it changes by up to 0 %" in found.reason
 
 
 def test_the_ends_of_the_table_are_not_taken_for_a_plateau():
@@ -231,6 +236,54 @@ def test_what_has_grown_together_is_no_plateau():
     assert found.weighed[1].best is None
     only_grown = Sweep(SweepOptions((2,), (2, 5, 10), (1, 2)), [bulging(2)], both.rows[len(rows) :])
     assert recommend(only_grown).setting is not None
+
+
+def test_a_plateau_beats_a_knee_that_settings_do_not_bear_out():
+    hubs = {
+        (m, t, u): 200 if m == 2 else 4000 // t**2 // u
+        for m in (1, 2)
+        for t in (2, 5, 10, 20)
+        for u in (2, 4)
+    }
+    found = recommend(table([level(1, noisy(2)), bulging(2)], hubs))
+    assert found.weighed[0].knee is not None
+    assert found.method == "plateau"
+    assert found.setting is not None
+    assert (found.setting.coarsen, found.setting.tau) == (2, 5)
+    assert "no coarsening shows a knee over tau that settings bear out" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("hubs_of_tau", "tau", "told"),
+    [
+        ({2: 4000, 5: 600, 10: 200, 20: 10}, 5, "at its least, it changes up to 6.7-fold."),
+        ({2: 400, 5: 200, 10: 150, 20: 50}, 5, "at its least, it changes by up to 100 %."),
+        ({2: 900, 5: 2, 10: 0, 20: 0}, 5, "at its least, it goes to none, or comes from none."),
+    ],
+)
+def test_where_no_setting_is_convincing_the_least_bad_is_given_as_such(hubs_of_tau, tau, told):
+    hubs = {(1, t, u): n for t, n in hubs_of_tau.items() for u in (2, 4)}
+    found = recommend(table([bulging(1)], hubs))
+    assert found.method == "least_bad"
+    assert found.setting is not None
+    assert found.setting.tau == tau
+    assert told in found.reason
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (0.0, "changes by up to 0 %"),
+        (1.0, "changes by up to 100 %"),
+        (1.01, "changes up to 2.0-fold"),
+        (8.96, "changes up to 10.0-fold"),
+        (138.3, "changes up to 139-fold"),
+        (5e6, "changes up to 5,000,001-fold"),
+        (float("inf"), "goes to none, or comes from none"),
+    ],
+)
+def test_changes_are_told_in_percent_up_to_a_hundred(change, told):
+    assert shown_change(change) == told
 
 
 def test_nothing_to_recommend():

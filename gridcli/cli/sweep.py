@@ -228,7 +228,7 @@ def _print_advice(advice: Recommendation) -> None:
         if weighed.best is not None:
             best = (
                 f"most stable with tau {weighed.best.tau:,}, mu {weighed.best.mu:,} "
-                f"(changes by up to {shown_change(weighed.change)})"
+                f"(the number of hubs {shown_change(weighed.change)})"
             )
         click.echo(f"coarsen {weighed.coarsen:,}: {knee}; {best}")
     setting = advice.setting
@@ -237,7 +237,10 @@ def _print_advice(advice: Recommendation) -> None:
         return
     coarsen = "" if setting.coarsen == 1 else f"--coarsen {setting.coarsen} "
     options = f"{coarsen}--tau {setting.tau} --mu {setting.mu}"
-    click.echo(f"recommended: {options} ({setting.hubs:,} hubs): {advice.reason}")
+    opening = "recommended"
+    if advice.method == "least_bad":
+        opening = "no setting is convincing; the least bad"
+    click.echo(f"{opening}: {options} ({setting.hubs:,} hubs): {advice.reason}")
 
 
 def _suffix_of(output: str) -> str:

@@ -8,11 +8,14 @@ Two heuristics, on what the data show and on nothing else:
   its ends, most at the knee (Satopaa et al. 2011, "Finding a 'Kneedle' in a Haystack"). The
   coarsening that sags most tells places from chance best. Sagging by less than three standard
   deviations of the number of tiles at the knee, its square root, is no knee; and the curve ends
-  where fewer than nine tiles are left, which is three deviations of their number.
-- **The plateau.** Where nothing sags, the data hold no such noise; the setting is then the one
-  whose number of hubs changes least when tau or mu goes one step along the table: what is there
-  does not hang on the setting. Settings where one hub holds most of the points in hubs are left
-  aside: all has grown together there, and is stable for that reason.
+  where fewer than nine tiles are left, which is three deviations of their number. Tiles much
+  smaller than the places show a knee too, where places are cut into pieces rather than told from
+  chance: the number of hubs then hangs on tau and mu, and the knee is passed over.
+- **The plateau.** Without a knee, the setting is the one whose number of hubs changes least when
+  tau or mu goes one step along the table: what is there does not hang on the setting. Settings
+  where one hub holds most of the points in hubs are left aside: all has grown together there, and
+  is stable for that reason. Where the number changes much everywhere, no setting is convincing,
+  and the least bad one is given as such.
 
 Neither knows what a hub is to its user; both weigh the settings of the table alone, and one tau is
 taken for all places.
@@ -31,6 +34,11 @@ DEVIATIONS = 3.0
 FEWEST_TILES = DEVIATIONS**2
 """Fewer tiles are fewer than three of their standard deviations: the curve ends before, so that
 no single fullest tile decides where the line ends."""
+MOST_AFTER_KNEE = 1.0
+"""A knee counts while one step changes the number of hubs by a factor of 2 at most; more than on a
+plateau, for a step back from the knee goes into the noise."""
+MOST_ON_PLATEAU = 0.5
+"""No plateau is where one step changes the number of hubs by more."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,7 @@ class Recommendation:
     ----------
     setting : SweepRow or None
     method : str
-        "knee", "plateau" or "none".
+        "knee", "plateau", "least_bad" or "none".
     reason : str
     weighed : list of Weighed
         One for each coarsening.
@@ -111,13 +119,18 @@ def recommend(sweep: Sweep) -> Recommendation:
         return Recommendation(None, "none", reason, weighed)
     candidates = [each for each in weighed if each.best is not None]
     chosen = min(candidates, key=lambda each: (_percent(each.change), each.coarsen))
-    best = chosen.best
+    if chosen.change > MOST_ON_PLATEAU:
+        return Recommendation(chosen.best, "least_bad", _least_bad(chosen), weighed)
+    knees = "no coarsening shows a knee over tau that settings bear out"
+    if all(each.knee is None for each in weighed):
+        knees = (
+            "at no coarsening does the number of tiles show a knee over tau, as chance makes it do"
+        )
     reason = (
-        "at no coarsening does the number of tiles show a knee over tau, as chance makes it do; so "
-        "the number of hubs decides, which is most stable here: in one step of tau or mu it "
-        f"changes by at most {shown_change(chosen.change)}. Of equals, the finest tiles are taken."
+        f"{knees}; so the number of hubs decides, which is most stable here: in one step of tau or "
+        f"mu it {shown_change(chosen.change)}. Of equals, the finest tiles are taken."
     )
-    return Recommendation(best, "plateau", reason, weighed)
+    return Recommendation(chosen.best, "plateau", reason, weighed)
 
 
 def find_knee(level: Level) -> Knee | None:
@@ -139,7 +152,7 @@ def find_knee(level: Level) -> Knee | None:
 def _after_knee(
     sweep: Sweep, weighed: list[Weighed], changes: dict[SweepRow, float]
 ) -> Recommendation | None:
-    """Return the setting after the deepest knee; None where no coarsening has a knee."""
+    """Return the setting after the deepest knee that counts; None where there is none."""
     with_knee = [(each, each.knee) for each in weighed if each.knee is not None]
     for each, knee in sorted(with_knee, key=lambda pair: (-pair[1].factor, pair[0].coarsen)):
         beyond = [tau for tau in sweep.options.tau if tau >= knee.tau]
@@ -153,6 +166,8 @@ def _after_knee(
         if not rows:
             continue
         best = min(rows, key=lambda row: (_percent(changes[row]), row.mu))
+        if changes[best] > MOST_AFTER_KNEE:
+            continue
         reason = (
             f"the number of tiles falls fast up to tau {knee.tau:,}, as tiles filled by chance are "
             f"left out, and slowly after: there it is {knee.factor:.1f} times below a straight "
@@ -161,8 +176,8 @@ def _after_knee(
         )
         if len(rows) > 1:
             reason += (
-                f", and with mu {best.mu} the number of hubs changes least in one step of tau or "
-                f"mu (by at most {shown_change(changes[best])})"
+                f", and mu {best.mu} keeps the number of hubs most stable: in one step of tau or "
+                f"mu it {shown_change(changes[best])}"
             )
         return Recommendation(best, "knee", reason + ".", weighed)
     return None
@@ -217,8 +232,23 @@ def _percent(change: float) -> float:
 
 
 def shown_change(change: float) -> str:
-    """Return a change for people."""
-    return "all of it" if math.isinf(change) else f"{_percent(change)} %"
+    """Say for people how a number changes, with the number as the subject."""
+    if math.isinf(change):
+        return "goes to none, or comes from none"
+    if change > 1:
+        factor = 1 + change
+        return f"changes up to {factor:,.{0 if factor >= 10 else 1}f}-fold"
+    return f"changes by up to {_percent(change):.0f} %"
+
+
+def _least_bad(chosen: Weighed) -> str:
+    return (
+        "in one step of tau or mu the number of hubs changes a lot everywhere, so that what is "
+        "found hangs on the setting more than on the data; here, at its least, it "
+        f"{shown_change(chosen.change)}. The data may hold too few points for tiles of these "
+        "sizes, or hubs of very different sizes: try other --coarsen and --tau, or gridcli "
+        "agglomerate --adaptive."
+    )
 
 
 def _no_hub(sweep: Sweep) -> str:
