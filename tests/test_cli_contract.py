@@ -133,7 +133,7 @@ def test_appending_needs_the_same_grid_and_rules(gridcli, folder):
     before = Path("s.parquet").read_bytes()
     other = write_day(folder / "day2.csv", 2)
     for options, named in [
-        (["--prec", "3"], "g3"),
+        (["--prec", "3"], "tiles of g3: add --prec 4, or write another state with -o."),
         (["--where", "lat < 90"], "--where"),
         (["--keep-null-island"], "--keep-null-island"),
     ]:
@@ -152,8 +152,12 @@ def test_appending_needs_the_same_grid_and_rules(gridcli, folder):
         (["-o", "s.parquet", "--append", "--replace", "x.parquet"], 2, "does not exist"),
         (["-o", "s.parquet", "--checkpoint", "a", "--resume", "b"], 2, "--resume"),
         (["-o", "s.parquet", "--checkpoint", "a", "--rejects", "r.csv"], 2, "--rejects"),
-        (["-o", "s.parquet", "--resume", "nowhere"], 3, "no checkpoint"),
+        (["-o", "s.parquet", "--resume", "nowhere"], 3, "nowhere does not exist"),
+        (["-o", "s.parquet", "--resume", "."], 3, ". holds no checkpoint"),
+        (["-o", "s.parquet", "--checkpoint", "there.parquet"], 5, "Name a folder that can be"),
         (["-o", "s.parquet", "--every", "soon"], 2, "5m"),
+        (["-o", "s.parquet", "--every", "5m"], 2, "add --checkpoint DIR"),
+        (["-o", "there.parquet", "--append", "--overwrite"], 2, "give one of them"),
         (["-o", "s.parquet", "--input-id", "x"], 2, "--input-id"),
         (["-o", "s.geojson"], 2, "parquet"),
         (["-o", "there.parquet"], 5, "--overwrite"),

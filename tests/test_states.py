@@ -22,7 +22,7 @@ from gridcli.points.batch import RowCounts
 from gridcli.points.plan import Input
 from gridcli.states import info as state_info
 from gridcli.states.build import require_unchanged
-from gridcli.states.compatible import combine
+from gridcli.states.compatible import combine, compare_rules
 from gridcli.states.file import open_state
 from gridcli.states.info import InputRecord, Rules, StateInfo
 from gridcli.states.provenance import fingerprint, record_inputs, select_new
@@ -439,6 +439,51 @@ def test_states_of_other_grids_or_rows_do_not_go_together(other, words) -> None:
     assert str(caught.value).startswith("s0.parquet and s1.parquet do not go together")
     with pytest.raises(UsageError, match=words):
         combine(named(info("/a")), [("old.parquet", other)])
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (
+            info("/b", grid=Grid.planar_size("2.5")),
+            "s0.parquet is of grid g4, but this run would count tiles of t2.5: add --prec 4, or x.",
+        ),
+        (
+            info("/b", rules=Rules(("lon", "lat"))),
+            "--where speed < 5, but this run has --where none: give --where 'speed < 5', or x.",
+        ),
+        (
+            info("/b", rules=Rules(("lon", "lat"), RULES.where)),
+            "but this run has --bbox none: give --bbox=11.5,-57.0,12.25,58.0, or x.",
+        ),
+        (
+            info("/b", rules=Rules(("lon", "lat"), RULES.where, RULES.bbox, None, True)),
+            "but this run has --keep-null-island yes: leave out --keep-null-island, or x.",
+        ),
+    ],
+)
+def test_a_run_that_does_not_fit_is_told_how_it_would(other, words) -> None:
+    with pytest.raises(UsageError) as caught:
+        compare_rules(("s0.parquet", info("/a")), ("this run", other), otherwise="x")
+    assert str(caught.value).endswith(words)
+
+
+@pytest.mark.parametrize(
+    ("grid", "words"),
+    [
+        (Grid.planar_prec(-1), "tiles of g4: add --planar --prec -1, or x."),
+        (Grid.planar_size("25"), "tiles of g4: add --planar --tile-size 25, or x."),
+        (Grid.degrees("3.5"), "tiles of g4: add --prec 3.5, or x."),
+        (
+            Grid.degrees(6).coarsened(20),
+            "is of grid g5x2, but this run would count tiles of g4: x.",
+        ),
+    ],
+)
+def test_the_options_of_a_grid(grid, words) -> None:
+    with pytest.raises(UsageError) as caught:
+        compare_rules(("s.parquet", info("/a", grid=grid)), ("this run", info("/b")), otherwise="x")
+    assert str(caught.value).endswith(words)
 
 
 def test_other_columns_and_spellings_are_noted_at_most() -> None:

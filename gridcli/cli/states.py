@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from gridcli.states.writer import StateWriter
 
 
+USUAL_INTERVAL_S = 300.0
+"""Time between checkpoints where none is given."""
+
+
 @dataclass(frozen=True)
 class StateChoice:
     """Which state to write, to add to, and how to be safe meanwhile."""
@@ -36,13 +40,17 @@ class StateChoice:
     input_id: str | None
     checkpoint: str | None
     resume: str | None
-    every: float
+    every: float | None
     overwrite: bool
 
     def check(self, inputs: tuple[str, ...], *, lists_rejects: bool) -> None:
         """Refuse combinations that make no sense, before anything is read or written."""
         if self.append and is_standard_stream(self.output):
             raise UsageError("--append adds to a file; standard output (-) holds no state yet.")
+        if self.append and self.overwrite:
+            raise UsageError(
+                "--append adds to the state and --overwrite replaces it: give one of them."
+            )
         if self.replace and not self.append:
             raise UsageError("--replace goes with --append: it takes out what is counted anew.")
         if self.checkpoint is not None and self.resume is not None:
@@ -51,6 +59,11 @@ class StateChoice:
                 "goes on saving to the same folder."
             )
         if self.folder is None:
+            if self.every is not None:
+                raise UsageError(
+                    "--every says how often to save a checkpoint: add --checkpoint DIR, or leave "
+                    "it out."
+                )
             return
         if "-" in inputs:
             raise UsageError(
@@ -106,9 +119,7 @@ state_options = bundle(
     click.option(
         "--every",
         type=Duration(),
-        default="5m",
-        show_default=True,
-        help="Time between checkpoints, which come at ends of inputs.",
+        help="Time between checkpoints, which come at ends of inputs. [default: 5m]",
     ),
     click.option("--overwrite", is_flag=True, help="Replace an output that exists."),
 )
@@ -139,7 +150,7 @@ def opened_addition(
         Grid or rules differ, or there is nothing to take out from.
     """
     from gridcli.states.build import Addition
-    from gridcli.states.compatible import compare_rules
+    from gridcli.states.compatible import THIS_RUN, compare_rules
     from gridcli.states.sources import opened_state, opened_states
 
     with ExitStack() as stack:
@@ -149,7 +160,11 @@ def opened_addition(
             yield Addition()
             return
         base = stack.enter_context(opened_state(target.output, temp_dir=temp_dir))
-        compare_rules((base.name, base.info), ("this run", info))
+        compare_rules(
+            (base.name, base.info),
+            (THIS_RUN, info),
+            otherwise="write another state with -o",
+        )
         minus = stack.enter_context(opened_states(target.replace, temp_dir=temp_dir))
         yield Addition(base, tuple(minus))
 
@@ -164,7 +179,8 @@ def opened_checkpoint(target: StateChoice, info: StateInfo) -> Iterator[Checkpoi
         yield None
         return
     open_it = new_checkpoint if target.resume is None else resumed_checkpoint
-    with open_it(folder, info, every_s=target.every) as checkpoint:
+    every_s = USUAL_INTERVAL_S if target.every is None else target.every
+    with open_it(folder, info, every_s=every_s) as checkpoint:
         yield checkpoint
 
 

@@ -21,7 +21,7 @@ from gridcli.errors import InputError, OutputError, UsageError
 from gridcli.output.lock import writer_lock
 from gridcli.output.staging import sync_folder
 from gridcli.runtime.spill import Extent, KeptFile
-from gridcli.states.compatible import compare_rules
+from gridcli.states.compatible import THIS_RUN, compare_rules
 from gridcli.states.content import canonical_json
 from gridcli.states.info import InputRecord, StateInfo, check_version, from_record, to_record
 from gridcli.tiles.partitions import PartitionRun
@@ -140,7 +140,10 @@ def new_checkpoint(folder: Path, info: StateInfo, *, every_s: float) -> Iterator
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror}.") from error
+        raise OutputError(
+            f"{folder}: cannot be made: {error.strerror}. Name a folder that can be, on a disk "
+            "that can be written to."
+        ) from error
     with _locked(folder):
         if (folder / RECORD_NAME).exists():
             raise OutputError(
@@ -176,6 +179,12 @@ def resumed_checkpoint(folder: Path, info: StateInfo, *, every_s: float) -> Iter
     OutputError
         Another run is using it.
     """
+    if not folder.exists():
+        raise InputError(
+            f"{folder} does not exist, so there is no checkpoint to go on from: either the run "
+            "that used it has ended well, or the name is another. Begin anew with --checkpoint "
+            f"{folder}."
+        )
     if not (folder / RECORD_NAME).exists():
         raise InputError(
             f"{folder} holds no checkpoint: the run that used it has ended well, or was stopped "
@@ -186,7 +195,9 @@ def resumed_checkpoint(folder: Path, info: StateInfo, *, every_s: float) -> Iter
         # Which columns are read is known once the inputs are open: see `check_resumable`.
         columns = replace(info.rules, columns=saved.rules.columns)
         differences = compare_rules(
-            (str(folder), saved), ("this run", replace(info, rules=columns))
+            (str(folder), saved),
+            (THIS_RUN, replace(info, rules=columns)),
+            otherwise="begin anew with --checkpoint and another folder",
         )
         if differences:
             raise UsageError(f"{differences[0]}. Resume with the options that it began with.")

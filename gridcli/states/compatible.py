@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -77,10 +78,22 @@ def combine(
     return Combination(first[1].grid, first[1].rules, counts, inputs, tuple(notes))
 
 
-def compare_rules(one: Named, other: Named) -> list[str]:
+THIS_RUN = "this run"
+"""What messages call a run that adds to a state."""
+
+
+def compare_rules(one: Named, other: Named, *, otherwise: str | None = None) -> list[str]:
     """Return the differences between two states that do not hinder adding one to the other.
 
     Columns may be called differently, and coordinates scaled, in each source of the same points.
+
+    Parameters
+    ----------
+    one : (name, StateInfo)
+    other : (name, StateInfo)
+    otherwise : str, optional
+        `other` is a run that would add to `one`: what its user can do instead of changing its
+        options, for the message.
 
     Raises
     ------
@@ -91,6 +104,12 @@ def compare_rules(one: Named, other: Named) -> list[str]:
     others = _population(other_info)
     for what, (value, shown) in _population(info).items():
         if value != others[what][0]:
+            if otherwise is not None:
+                raise UsageError(
+                    f"{name} {_counts(what, shown)}, but {other_name} "
+                    f"{_would_count(what, others[what][1])}: "
+                    f"{' or '.join([*_options_of(what, info), otherwise])}."
+                )
             raise UsageError(
                 f"{name} and {other_name} do not go together: their {what} differs ({shown} and "
                 f"{others[what][1]}). Contract the inputs of one of them anew, with the options "
@@ -104,6 +123,32 @@ def compare_rules(one: Named, other: Named) -> list[str]:
         )
         if value != other_value
     ]
+
+
+def _counts(what: str, shown: str) -> str:
+    """Say what a state counts."""
+    return f"is of grid {shown}" if what == "grid" else f"was counted with {what} {shown}"
+
+
+def _would_count(what: str, shown: str) -> str:
+    """Say what a run would count."""
+    return f"would count tiles of {shown}" if what == "grid" else f"has {what} {shown}"
+
+
+def _options_of(what: str, info: StateInfo) -> list[str]:
+    """Return the advice that makes a run count as a state does; none for coarsened grids."""
+    rules = info.rules
+    if what == "grid":
+        if info.grid.multiple > 1:
+            return []
+        option = "--tile-size" if info.grid.name.startswith("t") else "--prec"
+        return [f"add {'--planar ' if info.grid.planar else ''}{option} {info.grid.name[1:]},"]
+    options = {
+        "--where": " ".join(f"--where {shlex.quote(each)}" for each in rules.where),
+        "--bbox": "" if rules.bbox is None else f"--bbox={','.join(map(repr, rules.bbox))}",
+        "--keep-null-island": "--keep-null-island" if rules.keep_null_island else "",
+    }
+    return [f"give {options[what]}," if options[what] else f"leave out {what},"]
 
 
 def _population(info: StateInfo) -> dict[str, tuple[Any, str]]:
