@@ -236,6 +236,13 @@ def test_wrong_files(gridcli, sample_csv, nights) -> None:
     hubs = gridcli("diff", "hubs.geojson", NIGHT[1])
     assert hubs.code == 2
     assert "gridcli raster INPUTS" in hubs.err
+    assert gridcli("contract", sample_csv, "-o", "s.parquet", "-q").code == 0
+    state = gridcli("diff", NIGHT[0], "s.parquet")
+    assert state.code == 2
+    assert "s.parquet is a state" in state.err
+    assert "gridcli agglomerate s.parquet -o hubs.geojson --tiles" in state.err
+    named = ["--keys-from", "s.parquet", "-o", "h.csv"]
+    assert gridcli("raster", sample_csv, *named).err == state.err
     missing = gridcli("diff", NIGHT[0], "nowhere.parquet")
     assert missing.code == 3
     points = gridcli("diff", NIGHT[0], sample_csv)
@@ -244,7 +251,7 @@ def test_wrong_files(gridcli, sample_csv, nights) -> None:
     cut = gridcli("diff", "cut.parquet", NIGHT[1], "-o", "changes.json")
     assert cut.code == 3
     assert not (nights / "changes.json").exists()
-    for outcome in (hubs, missing, points, cut):
+    for outcome in (hubs, state, missing, points, cut):
         outcome.assert_one_paragraph()
 
 

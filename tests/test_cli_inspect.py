@@ -12,9 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gridcli.grid.grid import Grid
 from gridcli.points.batch import PointBatch, Reason
 from gridcli.points.density import DecimalsSample, DensitySample, suggest_prec
 from gridcli.points.survey import Survey, classify, time_column
+from tests.state_examples import write_state
+from tests.tile_examples import tiles_of
 
 
 def test_findings_as_json(gridcli, sample_csv) -> None:
@@ -79,6 +82,15 @@ def test_the_schema_is_shown_where_no_column_can_be_chosen(gridcli, tmp_path) ->
         {"name": "to", "type": "string"},
     ]
     assert "schema from double, to string" in " ".join(gridcli("inspect", tmp_path).out.split())
+
+
+@pytest.mark.parametrize("command", [["inspect"], ["raster", "-o", "h.csv"]])
+def test_a_state_is_told_from_points(gridcli, tmp_path, command) -> None:
+    write_state(tmp_path / "s.parquet", tiles_of(Grid.degrees(4), {(0, 0): 9}))
+    outcome = gridcli(*command, tmp_path / "s.parquet")
+    assert outcome.code == 2
+    outcome.assert_one_paragraph()
+    assert "s.parquet is a state: it counts the points of tiles" in outcome.err
 
 
 def test_the_span_of_time_is_found_across_inputs(gridcli, tmp_path) -> None:

@@ -163,3 +163,20 @@ def test_choice_in_words():
 @settings(max_examples=20)
 def test_order_of_columns_does_not_matter(names):
     assert chosen(schema_of(*names)) == ("lon", "lat", None)
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["tile_x", "tile_y", "count"], "f is a state: .* gridcli agglomerate .* gridcli merge"),
+        (["tile_x", "tile_y", "count", "hub_key", "rank"], "f is a file of tiles .* gridcli diff"),
+        (["hub_key", "points"], "f holds hubs that gridcli found, not points"),
+        (["a", "b"], "f: no columns found"),
+    ],
+)
+def test_files_of_gridcli_itself_are_told_apart(names, told):
+    schema = schema_of(*names)
+    with pytest.raises(UsageError, match=told):
+        chosen(schema.with_metadata({"gridcli": "{}"}))
+    with pytest.raises(UsageError, match="no columns found"):
+        chosen(schema)

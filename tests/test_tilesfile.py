@@ -139,7 +139,7 @@ def test_hubs_and_clusters_name_the_command(make, counts, form, tmp_path) -> Non
 def test_a_state_is_told(tmp_path) -> None:
     path = tmp_path / "s.parquet"
     pq.write_table(pa.table({"tile_x": [1], "tile_y": [2], "count": [3]}), path)
-    refused(path, InputError, "state", "gridcli agglomerate")
+    refused(path, UsageError, "state", "gridcli agglomerate")
 
 
 def test_other_tables_are_told(tmp_path) -> None:

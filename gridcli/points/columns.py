@@ -23,6 +23,9 @@ _LATITUDE = ("latitude", "lat")
 _LONGITUDE = ("longitude", "long", "lng", "lon")
 _SHORT = (("lat",), ("lon", "lng", "long"))
 _LONG = (("latitude", "lat"), ("longitude", "lon", "lng", "long"))
+OWN_KEY = b"gridcli"
+"""In the metadata of every Parquet and Arrow file that gridcli writes."""
+TILE_COLUMNS = {"tile_x", "tile_y", "count"}
 
 Pair = tuple[str, str]
 """Names of the x (longitude) and y (latitude) columns, as the file spells them."""
@@ -107,6 +110,7 @@ def _detected(schema: Any, names: list[str], options: ReadOptions, name: str) ->
             if isinstance(found, str):
                 return ColumnChoice(None, None, found, options.planar)
             return ColumnChoice(*found, planar=options.planar)
+    _refuse_own(schema, names, name)
     x_option, y_option = _option_names(options)
     kind = "x and y" if options.planar else "latitude and longitude"
     planar = "" if options.planar else ", or those of a plane with --planar, --x and --y"
@@ -114,6 +118,27 @@ def _detected(schema: Any, names: list[str], options: ReadOptions, name: str) ->
         f"{name}: no columns found that hold {kind}. Its columns: {listed(names)}. Name them "
         f"with {y_option} and {x_option}{planar}."
     )
+
+
+def _refuse_own(schema: Any, names: list[str], name: str) -> None:
+    """Refuse a file that gridcli itself wrote, which its metadata tell, as what it is."""
+    if OWN_KEY not in (schema.metadata or {}):
+        return
+    if set(names) >= TILE_COLUMNS and "hub_key" in names:
+        what = (
+            "is a file of tiles that gridcli wrote (--tiles), not of points. gridcli diff compares "
+            "two such files, and --keys-from takes hub keys from one."
+        )
+    elif set(names) >= TILE_COLUMNS:
+        what = (
+            "is a state: it counts the points of tiles, and holds none. gridcli agglomerate finds "
+            "its hubs, and gridcli merge adds it to other states."
+        )
+    elif "hub_key" in names:
+        what = "holds hubs that gridcli found, not points. Give the points themselves."
+    else:
+        return
+    raise UsageError(f"{name} {what}")
 
 
 def _refuse_ambiguous(candidates: Sequence[Pair | str], options: ReadOptions, name: str) -> None:

@@ -139,7 +139,7 @@ def open_tiles(path: str) -> TilesFile:
     Raises
     ------
     UsageError
-        The file holds hubs or clusters, which do not tell whose each tile is.
+        The file is a state, or holds hubs or clusters, none of which tell whose each tile is.
     InputError
         The file is missing, no file of tiles, damaged, or made by a newer version.
     """
@@ -187,8 +187,8 @@ def _check_columns(path: str, contents: Contents) -> None:
             raise InputError(f"{path}: has two columns of one name, which gridcli never writes.")
         return
     if set(COLUMNS[:3]) <= set(names):
-        raise InputError(
-            f"{path}: is a state: it counts points, and knows no hubs. gridcli agglomerate STATE "
+        raise UsageError(
+            f"{path} is a state: it counts points, and knows no hubs. gridcli agglomerate {path} "
             "-o hubs.geojson --tiles tiles.parquet makes a file of tiles of it."
         )
     if HUB_COLUMN in names:
