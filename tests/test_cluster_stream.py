@@ -189,7 +189,7 @@ def test_labels_are_given_to_what_may_become_a_hub_only():
     """One tile in every fourth row: without borders, nothing but the one hub is ever labelled."""
     count = {(0, 4 * row): 1 for row in range(500)} | {(x, 2001): 1 for x in range(10)}
     tiles = tiles_of(Grid.planar_prec(0), count)
-    joined = module._JoinedSlices(tiles.grid, 4, 1, "chebyshev", 1, None)
+    joined = module._JoinedSlices(tiles, 4, 1, "chebyshev", 1, None, None)
     for rows, is_last in row_slices(tiles, 5):
         joined.label(rows, is_last=is_last)
     assert joined._n < 2 + 500 / 5
@@ -252,12 +252,16 @@ def test_one_slice_spills_nothing():
 
 def test_too_many_hubs_for_the_memory_are_refused_with_numbers():
     tiles = row_of_pairs(3_000)
-    with pytest.raises(ResourceError, match=r"hubs need .* MB.*--max-memory.*--mu above 2"):
+    told = (
+        r"^more than 300 hubs, perhaps 3,000, need 1.4 MB \(about 450 bytes each\), .* "
+        r"--max-memory 64MiB would be enough; .* --mu above 2"
+    )
+    with pytest.raises(ResourceError, match=told):
         cluster(tiles, mu=2, memory_bytes=60_000)
     enough = module.BYTES_PER_HUB * 3_000
     assert len(cluster(tiles, mu=2, memory_bytes=enough)) == 3_000
-    with pytest.raises(ResourceError, match=r"^3,000 hubs need 1.4 MB"):
-        cluster(tiles, mu=2, memory_bytes=enough - 1)
+    with pytest.raises(ResourceError, match=r"^3,000 hubs need 1.4 MB .* 384MiB"):
+        cluster(tiles, mu=2, memory_bytes=enough - 1, limit_bytes=383 << 20)
 
 
 def test_a_border_that_does_not_fit_is_refused_with_numbers():

@@ -21,7 +21,6 @@ from gridcli.tiles.tiles import Tiles, join_tiles
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gridcli.grid.grid import Grid
     from gridcli.raster.model import Components, Hubs
     from gridcli.runtime.signals import StopFlag
     from gridcli.runtime.spill import SpillFile
@@ -37,6 +36,11 @@ BYTES_PER_HUB = 450
 """Memory for each hub, at most: sums, the finished columns, and the key as a Python text."""
 BYTES_PER_LABEL = 120
 """Memory for each component that is or may become a hub: sums with room to grow, a parent."""
+SAFETY = 1.25
+"""A limit that is advised holds so many times what hubs need: a part of it is kept free, and
+other uses grow with it."""
+STEP_BYTES = 64 << 20
+"""What limits that are advised are multiples of."""
 GROWTH = 1.5
 UNNAMED = np.int32(2**31 - 1)
 Int32s = npt.NDArray[np.int32]
@@ -54,6 +58,7 @@ def cluster(
     stop: StopFlag | None = None,
     slice_tiles: int | None = None,
     memory_bytes: int | None = None,
+    limit_bytes: int | None = None,
 ) -> Hubs:
     """Return the hubs among significant tiles.
 
@@ -79,6 +84,9 @@ def cluster(
     memory_bytes : int or None
         Take no more than about this much, or `LEAST_BYTES`, beside what the tiles take already.
         None: no limit.
+    limit_bytes : int or None
+        The limit of the whole process, of which `memory_bytes` is left: messages say how much
+        more would be enough. None: `memory_bytes`.
 
     Raises
     ------
@@ -97,7 +105,7 @@ def cluster(
         slice_tiles = len(tiles)
         if memory_bytes is not None:
             slice_tiles = memory_bytes // (SLICE_SHARE * BYTES_PER_SLICE_TILE)
-    joined = _JoinedSlices(tiles.grid, mu, delta, metric, threads, memory_bytes)
+    joined = _JoinedSlices(tiles, mu, delta, metric, threads, memory_bytes, limit_bytes)
     labels = LabelWriter(spill)
     for rows, is_last in row_slices(tiles, max(1, slice_tiles)):
         if stop is not None:
@@ -152,12 +160,13 @@ class _JoinedSlices:
 
     def __init__(
         self,
-        grid: Grid,
+        tiles: TileBlocks,
         mu: int,
         delta: int,
         metric: str,
         threads: int,
         memory_bytes: int | None,
+        limit_bytes: int | None,
     ) -> None:
         from gridcli.raster.kernels import N_SUMS
 
@@ -166,8 +175,10 @@ class _JoinedSlices:
         self._metric = metric
         self._threads = threads
         self._memory_bytes = memory_bytes
+        self._limit_bytes = limit_bytes
+        self._n_tiles, self._n_labelled = len(tiles), 0
         nothing = np.empty(0, np.int32)
-        self._border = Tiles(grid, nothing, nothing, np.empty(0, np.int64))
+        self._border = Tiles(tiles.grid, nothing, nothing, np.empty(0, np.int64))
         self._border_label = nothing
         self._n = 0
         self._parent = np.empty(0, np.int32)
@@ -188,6 +199,7 @@ class _JoinedSlices:
             beyond = max(int(rows.y[-1]) - self._delta, -(2**31) - 1)
             first_open = int(np.searchsorted(together.y, np.int32(beyond + 1)))
         names = self._name(components, n_border, first_open)
+        self._n_labelled += len(rows)
         self._check_labels()
         label = names[components.label]
         # Copies: views would keep the whole slice.
@@ -277,18 +289,23 @@ class _JoinedSlices:
     def _check_labels(self) -> None:
         needed = 2 * BYTES_PER_LABEL * self._n  # slices take the other half
         if self._memory_bytes is not None and needed > self._memory_bytes:
-            raise self._too_many(f"more than {self._n:,} hubs", needed, self._memory_bytes)
+            expected = self._n * self._n_tiles // self._n_labelled
+            what = f"more than {self._n:,} hubs, perhaps {expected:,},"
+            raise self._too_many(what, expected, self._memory_bytes)
 
     def _check_hubs(self, n_hubs: int) -> None:
-        needed = BYTES_PER_HUB * n_hubs
-        if self._memory_bytes is not None and needed > self._memory_bytes:
-            raise self._too_many(f"{n_hubs:,} hubs", needed, self._memory_bytes)
+        if self._memory_bytes is not None and BYTES_PER_HUB * n_hubs > self._memory_bytes:
+            raise self._too_many(f"{n_hubs:,} hubs", n_hubs, self._memory_bytes)
 
-    def _too_many(self, what: str, needed: int, limit: int) -> ResourceError:
+    def _too_many(self, what: str, n_hubs: int, left: int) -> ResourceError:
+        needed = BYTES_PER_HUB * n_hubs
+        limit = left if self._limit_bytes is None else self._limit_bytes
+        enough = limit + max(0, int(SAFETY * needed) - left)
         return ResourceError(
-            f"{what} need {needed / 1e6:,.1f} MB, and --max-memory leaves {limit / 1e6:,.1f} MB. "
-            f"Raise it, or find fewer hubs with a --mu above {self._mu:,}, a larger --tau or a "
-            "coarser --prec."
+            f"{what} need {needed / 1e6:,.1f} MB (about {BYTES_PER_HUB} bytes each), and "
+            f"--max-memory leaves {left / 1e6:,.1f} MB. About --max-memory "
+            f"{-(-enough // STEP_BYTES) * STEP_BYTES >> 20}MiB would be enough; or find fewer hubs "
+            f"with a --mu above {self._mu:,}, a larger --tau or a coarser --prec."
         )
 
 

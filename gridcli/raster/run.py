@@ -208,6 +208,7 @@ def cluster_tiles(
                 spill=space.spill,
                 stop=stop,
                 memory_bytes=space.budget.room,
+                limit_bytes=space.budget.limit_bytes,
             ),
             stop,
         )
