@@ -155,7 +155,7 @@ def test_tiles_are_joined_by_any_whole_number(gridcli, state, folder) -> None:
         (["--prec", "3.5"], "cannot be had from the tiles of this state (g4)"),
         (["--prec", "-2"], "larger than 10 degrees"),
         (["--prec", "four"], "not a number"),
-        (["--prec", "3", "--coarsen", "10"], "give one"),
+        (["--prec", "3", "--coarsen", "10"], "--prec and --coarsen both set the size of tiles"),
         (["--coarsen", "0"], "at least 1"),
         (["--coarsen", "1.5"], "whole number"),
         (["--coarsen", "3G"], "too large"),

@@ -143,3 +143,16 @@ def test_the_example_runs(name, tmp_path, monkeypatch, capfd) -> None:
                 assert target.read_bytes().endswith(b"PAR1")
                 continue
             assert '"Feature"' in target.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("mrege", "No such command 'mrege'. Did you mean merge? Try 'gridcli --help'."),
+        ("zzz", "No such command 'zzz'. Try 'gridcli --help'."),
+    ],
+)
+def test_a_command_that_is_misspelled(gridcli, word, told) -> None:
+    outcome = gridcli(word)
+    assert outcome.code == 2
+    assert outcome.err.rstrip().endswith(told)

@@ -140,7 +140,8 @@ class CoarseningChoice:
         options = ("prec", "coarsen", "adaptive")
         given = [f"--{name}" for name in options if getattr(self, name) is not None]
         if len(given) > 1:
-            raise UsageError(f"{' and '.join(given)} all set the size of tiles; give one.")
+            how_many = "both" if len(given) == 2 else "all"
+            raise UsageError(f"{' and '.join(given)} {how_many} set the size of tiles; give one.")
         if self.without_rims and self.adaptive is None:
             raise UsageError("--without-rims needs --adaptive: hubs of one tile size have no rims.")
 
@@ -211,9 +212,12 @@ class MemoryChoice:
         from gridcli.runtime.capacity import LEAST_LIMIT_BYTES
 
         if self.max_memory is not None and self.max_memory < LEAST_LIMIT_BYTES:
+            given = f"{self.max_memory:,} bytes"
+            if self.max_memory >= 10**6:
+                given = f"{self.max_memory // 10**6}M"
             raise UsageError(
-                f"--max-memory {self.max_memory / 2**20:.4g}MiB is too little to work with: give "
-                f"at least {LEAST_LIMIT_BYTES >> 20}MiB."
+                f"--max-memory: {given} are too little to work with; give at least "
+                f"{-(-LEAST_LIMIT_BYTES // 10**6)}M ({LEAST_LIMIT_BYTES >> 20}MiB)."
             )
         if self.temp_dir is None:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -38,6 +39,15 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)  # noqa: S101
         _name_variables(command, cmd_name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; where there is none of that name, name one that is spelled alike."""
+        similar = get_close_matches(args[0], COMMANDS, n=1)
+        if args[0] not in COMMANDS and similar and not ctx.resilient_parsing:
+            ctx.fail(f"No such command '{args[0]}'. Did you mean {similar[0]}?")
+        return super().resolve_command(ctx, args)
 
 
 def _name_variables(command: click.Command, name: str) -> None:
