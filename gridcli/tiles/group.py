@@ -44,8 +44,6 @@ class Group:
         Asked before a table grows; None: there is no limit.
     spill : SpillFile or None
         Where the tiles go when a table may not grow.
-    capacity : int, optional
-        Slots of a partition at first.
 
     Attributes
     ----------
@@ -59,14 +57,12 @@ class Group:
         self,
         first: int,
         pending: npt.NDArray[np.uint64],
-        budget: MemoryBudget | None = None,
-        spill: SpillFile | None = None,
-        *,
-        capacity: int | None = None,
+        budget: MemoryBudget | None,
+        spill: SpillFile | None,
     ) -> None:
         partitions = len(pending)
         self._first = first
-        self._slots = zeroed((partitions, capacity or FIRST_CAPACITY, 2), np.uint64)
+        self._slots = zeroed((partitions, FIRST_CAPACITY, 2), np.uint64)
         self._used = np.zeros(partitions, np.int64)
         self._pending = pending
         self._held = np.zeros(partitions, np.int64)

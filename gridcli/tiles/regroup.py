@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
-from gridcli.tiles.group import Group
+from gridcli.runtime.memory import zeroed
+from gridcli.tiles import kernels
+from gridcli.tiles.group import PARTITION_BITS
 from gridcli.tiles.merge import LEAST_BYTES, merge_runs
 from gridcli.tiles.runs import MemoryRun
 from gridcli.tiles.runs.spilled import spill_run
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from gridcli.tiles.runs import SortedRun
 
 SLOT_BYTES = 16
+TABLE_BYTES = 8 << 20
+"""Tables of a batch, where there is memory enough: more would leave the processor's caches."""
 BATCH_SHARE = 4
 """A thread's tables take one part in so many of its share of memory: the rest is for what is read
 of one run, what is extracted and sorted, and what waits in memory to be merged."""
@@ -132,7 +137,9 @@ class _Job:
         self._spill = spill
         self._least = least
         self._stop = stop
-        self.table_bytes = memory_bytes // threads // BATCH_SHARE
+        self._piece_bytes = memory_bytes // threads // BATCH_SHARE
+        self.table_bytes = min(self._piece_bytes, TABLE_BYTES)
+        self._own = threading.local()
         self._lock = threading.Lock()
         self._kept_bytes = 0
         self._most_kept_bytes = memory_bytes // BATCH_SHARE
@@ -141,7 +148,7 @@ class _Job:
         """Add up one batch, in a table; one partition that is too large, by sorting."""
         if self._stop is not None:
             self._stop.check()
-        if batch.capacity * (batch.end - batch.begin) * SLOT_BYTES > self.table_bytes:
+        if batch.capacity * SLOT_BYTES > self._piece_bytes:  # a batch of one partition
             return self._sort(batch)
         tiles = self._count(batch)
         if not len(tiles.keys):
@@ -162,15 +169,32 @@ class _Job:
             return may_keep
 
     def _count(self, batch: _Batch) -> CountedKeys:
-        nothing_held = np.empty((batch.end - batch.begin, 0, 2), np.uint64)
-        group = Group(0, nothing_held, capacity=batch.capacity)
+        partitions = batch.end - batch.begin
+        slots = self._slots(partitions, batch.capacity)
+        used, held = np.zeros(partitions, np.int64), np.zeros(partitions, np.int64)
+        nothing_held = np.empty((partitions, 0, 2), np.uint64)
         for run in batch.runs:
-            group.append(*run.read(batch.begin, batch.end), everything=True)
-        return group.extract(self._least)
+            entries, starts = run.read(batch.begin, batch.end)
+            tables = (True, slots, used, PARTITION_BITS, nothing_held, held)
+            kernels.append_to_group(entries, starts, 0, 0, 0, *tables)
+        distinct = int(used.sum())
+        keys, counts = np.empty(distinct, np.uint64), np.empty(distinct, np.int64)
+        n, largest = kernels.extract_group(slots, self._least, keys, counts)
+        return CountedKeys(keys[:n], counts[:n], distinct, largest)
+
+    def _slots(self, partitions: int, capacity: int) -> npt.NDArray[np.uint64]:
+        """Return empty tables, in memory that the thread uses for all of its batches."""
+        size = partitions * capacity * 2
+        memory: npt.NDArray[np.uint64] | None = getattr(self._own, "memory", None)
+        if memory is None or len(memory) < size:
+            memory = self._own.memory = zeroed((max(size, self.table_bytes // 8),), np.uint64)
+        slots = memory[:size]
+        slots.fill(0)
+        return slots.reshape(partitions, capacity, 2)
 
     def _sort(self, batch: _Batch) -> Regrouped:
         """Sort the pieces that fit, and merge them."""
-        most = max(1, self.table_bytes // ENTRY_BYTES)
+        most = max(1, self._piece_bytes // ENTRY_BYTES)
         pieces = []
         for run in batch.runs:
             entries, _ = run.read(batch.begin, batch.end)
@@ -184,7 +208,7 @@ class _Job:
             least=self._least,
             stop=self._stop,
             spill=self._spill,
-            memory_bytes=self.table_bytes,
+            memory_bytes=self._piece_bytes,
         )
         chosen = spill_run(self._spill, merged)
         return Regrouped([chosen], merged.distinct, merged.largest)
