@@ -261,10 +261,20 @@ class TileTable:
         starts: npt.NDArray[np.int64],
         first_group: int,
     ) -> None:
-        """Append keys that are sorted by partition; threads begin at different groups."""
-        n = len(self._groups)
-        for g in range(n):
-            group = self._groups[(first_group + g) % n]
+        """Append keys that are sorted by partition; threads begin at different groups.
+
+        A group that another thread is busy with, which may be spilling it, comes last.
+        """
+        busy = []
+        for group in (*self._groups[first_group:], *self._groups[:first_group]):
+            if group.lock.acquire(blocking=False):
+                try:
+                    group.append(entries, starts)
+                finally:
+                    group.lock.release()
+            else:
+                busy.append(group)
+        for group in busy:
             with group.lock:
                 group.append(entries, starts)
         if self._budget is not None and self._budget.is_short:
@@ -315,7 +325,7 @@ class Appender:
 
     def __init__(self, table: TileTable) -> None:
         self._table = table
-        self._first_group = 7 * table._turn  # noqa: SLF001 - the two classes are one mechanism
+        self._first_group = 7 * table._turn % (1 << GROUP_BITS)  # noqa: SLF001 - the two classes are one mechanism
         self._cache = np.zeros((1 << kernels.CACHE_BITS, 2), np.uint64)
         self._entries = zeroed((table.sizes.list_keys, 2), np.uint64)
         self._ordered = zeroed((table.sizes.list_keys, 2), np.uint64)
