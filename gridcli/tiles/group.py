@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +16,8 @@ from gridcli.tiles.partitions import write_partitions
 from gridcli.tiles.sorting import CountedKeys
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gridcli.runtime.budget import MemoryBudget
     from gridcli.runtime.spill import SpillFile
     from gridcli.tiles.partitions import PartitionRun
@@ -23,12 +27,32 @@ FIRST_CAPACITY = 256
 LARGE_CAPACITY = 1 << 14
 """From here on (268 MB in all partitions) tables grow by half."""
 
-SPILLING = threading.Semaphore(2)
-"""Groups that are extracted at a time: each needs as much memory as its tiles once more."""
-
 SURE_CAPACITY = 1 << 10
 """Up to this (17 MB in all partitions) tables grow in any case: smaller ones would make endless
 runs of next to nothing."""
+
+EXTRACTED_AT_A_TIME = 2
+
+
+class Extracts:
+    """Memory to extract groups into when they spill: two at a time, used again and again."""
+
+    def __init__(self) -> None:
+        self._free: SimpleQueue[npt.NDArray[np.uint64]] = SimpleQueue()
+        for _ in range(EXTRACTED_AT_A_TIME):
+            self._free.put(np.empty(0, np.uint64))
+
+    @contextmanager
+    def room(self, n: int) -> Iterator[tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]]:
+        """Yield arrays for `n` keys and counts; wait while others use what there is."""
+        memory = self._free.get()
+        try:
+            if len(memory) < 2 * n:
+                del memory
+                memory = zeroed((2 * n,), np.uint64)
+            yield memory[:n], memory[n : 2 * n].view(np.int64)
+        finally:
+            self._free.put(memory)
 
 
 class Group:
@@ -44,6 +68,8 @@ class Group:
         Asked before a table grows; None: there is no limit.
     spill : SpillFile or None
         Where the tiles go when a table may not grow.
+    extracts : Extracts
+        Shared by all groups.
 
     Attributes
     ----------
@@ -59,6 +85,7 @@ class Group:
         pending: npt.NDArray[np.uint64],
         budget: MemoryBudget | None,
         spill: SpillFile | None,
+        extracts: Extracts,
     ) -> None:
         partitions = len(pending)
         self._first = first
@@ -68,6 +95,7 @@ class Group:
         self._held = np.zeros(partitions, np.int64)
         self._budget = budget
         self._spill = spill
+        self._extracts = extracts
         self.lock = threading.Lock()
         self.runs: list[PartitionRun] = []
 
@@ -128,12 +156,12 @@ class Group:
             Give the tables' memory back too.
         """
         assert self._spill is not None  # noqa: S101 - a table with a budget has one
-        with SPILLING:
-            tiles = self.extract(least=1)
-            if len(tiles.keys):
-                run = write_partitions(self._spill, self._first, tiles, self._used)
-                self.runs.append(run)
-            del tiles
+        n = int(self._used.sum())
+        if n:
+            with self._extracts.room(n) as (keys, counts):
+                _, largest = kernels.extract_group(self._slots, 1, keys, counts)
+                tiles = CountedKeys(keys, counts, n, largest)
+                self.runs.append(write_partitions(self._spill, self._first, tiles, self._used))
         if shrink:
             self.free()
         else:

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from gridcli.runtime.memory import zeroed
 from gridcli.tiles import kernels
-from gridcli.tiles.group import PARTITION_BITS, Group
+from gridcli.tiles.group import PARTITION_BITS, Extracts, Group
 from gridcli.tiles.merge import MEMORY_BYTES, merge_runs
 from gridcli.tiles.regroup import Regrouped, regroup
 from gridcli.tiles.runs import MemoryRun
@@ -115,8 +115,9 @@ class TileTable:
         self.sizes = sizes or TableSizes()
         partitions, per_group = 1 << PARTITION_BITS, 1 << (PARTITION_BITS - GROUP_BITS)
         pending = zeroed((partitions, self.sizes.held_keys, 2), np.uint64)
+        extracts = Extracts()
         self._groups = [
-            Group(p, pending[p : p + per_group], budget, spill)
+            Group(p, pending[p : p + per_group], budget, spill, extracts)
             for p in range(0, partitions, per_group)
         ]
         self._budget = budget
