@@ -100,18 +100,23 @@ def raster(
     from gridcli.output.targets import check_targets
     from gridcli.points.reader import PointReader
     from gridcli.raster.counting import RowRules
-    from gridcli.raster.naming import open_names, take_over
     from gridcli.raster.run import ClusterOptions, find_hubs
-    from gridcli.states.build import InputChooser, require_unchanged
-    from gridcli.states.sources import check_state_name
 
+    chooser = None
     if state is not None:
+        from gridcli.states.build import InputChooser, require_unchanged
+        from gridcli.states.sources import check_state_name
+
         check_state_name(state)
+        chooser = InputChooser(input_id=input_id, only_new=False)
     elif input_id is not None:
         raise UsageError("--input-id goes with --state: it names an input that the state counts.")
     check_targets(names, overwrite=target.overwrite)
-    older = None if keys_from is None else open_names(keys_from, grid)
-    chooser = InputChooser(input_id=input_id, only_new=False)
+    older = None
+    if keys_from is not None:
+        from gridcli.raster.naming import open_names, take_over
+
+        older = open_names(keys_from, grid)
     options = ClusterOptions(**vars(clustering))
     rules = RowRules(places.keep_null_island, places.bbox, bad_rows.limit())
     read_options = source.read_options(resources, keep_origin=bad_rows.rejects is not None)
@@ -119,7 +124,7 @@ def raster(
         nullcontext() if state is None else writer_lock(state),
         closing(screen.make_progress()) as progress,
         resources.workspace() as space,
-        PointReader(source.inputs, read_options, chooser if state else None) as reader,
+        PointReader(source.inputs, read_options, chooser) as reader,
         OutputSet(names, overwrite=target.overwrite, inputs=input_paths(reader)) as outputs,
         state_beside(state, outputs, grid, state_rules(source, places, reader)) as writer,
     ):
@@ -142,7 +147,7 @@ def raster(
         before = time.perf_counter()
         layers = hub_layers(hubs, clustering, target, memory_bytes=space.budget.room)
         files = write_layers(layers, target, formats, outputs, threads=space.threads)
-        if state is not None and writer is not None:
+        if state is not None and writer is not None and chooser is not None:
             info = writer.finish(result.counts, chooser.records)
             require_unchanged(reader.inputs, chooser.records)
             files.append(state_file(state, info))
