@@ -201,3 +201,15 @@ def test_progress_as_json_lines(gridcli, sample_csv, folder) -> None:
     assert last["stage"] == "contract"
     assert last["rows"] == 64
     assert last["bytes"] == last["total_bytes"] == sample_csv.stat().st_size
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_outputs_given_as_points_are_named_for_what_they_are(gridcli, sample_csv, folder, suffix):
+    tiles, clusters = f"tiles.{suffix}", f"clusters.{suffix}"
+    made = gridcli("raster", sample_csv, "-o", "h.csv", "--tiles", tiles, "--clusters", clusters)
+    assert made.code == 0, made.err
+    for name, what in ((tiles, "is a file of tiles"), (clusters, "holds hubs")):
+        outcome = gridcli("raster", name, "-o", "x.csv")
+        assert outcome.code == 2
+        outcome.assert_one_paragraph()
+        assert f"{name} {what}" in outcome.err

@@ -108,6 +108,7 @@ def _detected(schema: Any, names: list[str], options: ReadOptions, name: str) ->
         if candidates:
             found = candidates[0]
             if isinstance(found, str):
+                _refuse_own(schema, names, name)  # tiles and outlines are geometries too
                 return ColumnChoice(None, None, found, options.planar)
             return ColumnChoice(*found, planar=options.planar)
     _refuse_own(schema, names, name)
