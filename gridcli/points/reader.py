@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from gridcli.errors import UsageError
 from gridcli.points import columns, geometry, names
@@ -13,10 +13,10 @@ from gridcli.points.plan import ColumnPlan, Input, InputFile, ReadOptions
 from gridcli.points.room import Room
 from gridcli.points.sources import expand
 from gridcli.points.streams import Spool, Streams
+from gridcli.runtime.closing import Closing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from types import TracebackType
 
     from gridcli.points.batch import Chunk, PointBatch
     from gridcli.points.columns import ColumnChoice
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ALL_COLUMNS = ("*",)
 
 
-class PointReader:
+class PointReader(Closing):
     """Reads points from files, directories, globs, lists and standard input.
 
     The first input is opened here, so that wrong options show before anything is read; the
@@ -121,17 +121,6 @@ class PointReader:
         for tracked in files:
             tracked.close()
         self._streams.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _open(self, index: int) -> tuple[_TrackedFile, ColumnChoice, ColumnPlan]:
         source = self.inputs[index]

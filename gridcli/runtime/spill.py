@@ -13,11 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gridcli.errors import ResourceError
+from gridcli.runtime.closing import Closing
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
-    from typing import Self
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -30,7 +29,7 @@ class Extent:
     size: int
 
 
-class SpillFile:
+class SpillFile(Closing):
     """A file without a name: nothing is left of it, however the process ends.
 
     It is created at the first append, so a run that spills nothing needs no folder.
@@ -102,17 +101,6 @@ class SpillFile:
         """Give the disk space back; safe to call twice."""
         if self._file is not None:
             self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _open(self) -> Any:
         return tempfile.TemporaryFile(buffering=0, dir=self._folder)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from gridcli.runtime.budget import MemoryBudget
 from gridcli.runtime.capacity import default_limit_bytes
+from gridcli.runtime.closing import Closing
 from gridcli.runtime.spill import SpillFile
 from gridcli.runtime.threads import usable_cores
 
-if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
 
-
-class Workspace:
+class Workspace(Closing):
     """Threads, memory and temporary disk of a run.
 
     Parameters
@@ -48,14 +43,3 @@ class Workspace:
     def close(self) -> None:
         """Give the disk space back; safe to call twice."""
         self.spill.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
