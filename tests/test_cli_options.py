@@ -9,10 +9,10 @@ from typing import Any, get_args
 import click
 import pytest
 
-from gridcli.cli.choices import ResourceChoice
 from gridcli.cli.correction import corrected_command
 from gridcli.cli.main import COMMANDS, cli
 from gridcli.cli.options import INPUT_FORMATS
+from gridcli.cli.resources import ResourceChoice
 from gridcli.cli.values import BadLimit, Box, Count, Crs, Lines, Names, Scale, Size
 from gridcli.points.plan import Format
 from gridcli.runtime.capacity import default_limit_bytes

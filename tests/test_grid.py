@@ -97,7 +97,9 @@ def test_ranges_are_those_of_the_base_divided_and_symmetric(grid, m):
     assert (coarse.first_row, coarse.last_row) == (grid.first_row // m, grid.last_row // m)
     assert coarse.first_column == -coarse.last_column - 1
     assert coarse.columns == coarse.last_column * 2 + 2
-    assert coarse.edges_x(np.array([coarse.first_column, coarse.last_column + 1])).tolist() == [
+    assert coarse.edges_x(
+        np.array([coarse.first_column, coarse.last_column + 1]), np.zeros(2, np.int64)
+    ).tolist() == [
         -180,
         180,
     ]

@@ -47,8 +47,8 @@ def assert_same_hubs(hubs, expected):
         assert hubs.n_tiles[i] == len(hub.tiles)
         rows = [y for _, y in hub.tiles]
         west, east = np.array([hub.columns[0]]), np.array([hub.columns[-1] + 1])
-        assert hubs.west[i] == grid.edges_x(west)[0]
-        assert hubs.east[i] == grid.edges_x(east)[0]
+        assert hubs.west[i] == grid.edges_x(west, min(rows))[0]
+        assert hubs.east[i] == grid.edges_x(east, min(rows))[0]
         assert hubs.south[i] == grid.edges_y(np.array([min(rows)]))[0]
         assert hubs.north[i] == grid.edges_y(np.array([max(rows) + 1]))[0]
         x, y = float(hub.x) * side, float(hub.y) * side

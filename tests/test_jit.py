@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numba.core.errors import TypingError
 
-from gridcli.cli.choices import KERNELS
+from gridcli.cli.resources import KERNELS
 from gridcli.runtime import jit
 from gridcli.runtime.jitcache import KernelCache
 from gridcli.runtime.precompile import _kernels, compile_ahead, compile_apart

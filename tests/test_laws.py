@@ -191,7 +191,7 @@ def test_only_the_rows_and_no_limit_decide_the_bytes(tmp_path, monkeypatch):
                 pq.write_table(table, path, row_group_size=int(rng.integers(50, 3000)))
             paths.append(path)
         monkeypatch.setattr(projection, "PIECE", int(rng.integers(10, 5_000)))
-        monkeypatch.setattr("gridcli.raster.contract.PIECE", projection.PIECE)
+        monkeypatch.setattr("gridcli.raster.projecting.PIECE", projection.PIECE)
         sizes = TableSizes(int(rng.integers(1, 200)), 1 << int(rng.integers(13, 16)))
         monkeypatch.setattr(TableSizes, "within", lambda _limit, sizes=sizes: sizes)
         with Workspace(1 + trial % 4) as space:

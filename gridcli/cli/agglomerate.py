@@ -26,13 +26,9 @@ from gridcli.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gridcli.cli.choices import (
-        ClusterChoice,
-        CoarseningChoice,
-        OutputChoice,
-        ResourceChoice,
-        ScreenChoice,
-    )
+    from gridcli.cli.choices import ClusterChoice, CoarseningChoice
+    from gridcli.cli.resources import ResourceChoice
+    from gridcli.cli.targets import OutputChoice, ScreenChoice
     from gridcli.grid.grid import Grid
     from gridcli.output.layer import Layer
     from gridcli.raster.tilesfile import TilesFile

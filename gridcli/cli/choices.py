@@ -1,4 +1,4 @@
-"""What the user chose: the values of option bundles, checked against each other.
+"""What the user chose to read and to find: option bundles, checked against each other.
 
 Each class gathers the options of one bundle of `gridcli.cli.options`; its fields are named like
 the options. Combinations that make no sense are refused before anything is read or written.
@@ -6,32 +6,20 @@ the options. Combinations that make no sense are refused before anything is read
 
 from __future__ import annotations
 
-import functools
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gridcli.cli.values import is_standard_stream
 from gridcli.errors import UsageError
-from gridcli.output.formats import check_format, format_of
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
+    from gridcli.cli.resources import MemoryChoice
     from gridcli.cli.values import BoundingBox
     from gridcli.grid.grid import Grid
     from gridcli.points.plan import ReadOptions
     from gridcli.raster.counting import MaxBad
-    from gridcli.runtime.progress import Progress
-    from gridcli.runtime.workspace import Workspace
-
-ROOM_TO_COMPILE_BYTES = 1 << 30
-"""Limit below which a first run leaves compiling to another process."""
-KERNELS = tuple(
-    f"gridcli.{package}.kernels"
-    for package in ("grid", "points", "tiles", "tiles.runs", "raster", "raster.outlines")
-)
 
 
 @dataclass(frozen=True)
@@ -199,126 +187,6 @@ class BadRowChoice:
         if isinstance(self.max_bad, int):
             return MaxBad(rows=self.max_bad)
         return MaxBad(share=self.max_bad)
-
-
-@dataclass(frozen=True)
-class MemoryChoice:
-    """How much memory to use, and where to put what does not fit."""
-
-    max_memory: int | None
-    temp_dir: str | None
-
-    def __post_init__(self) -> None:
-        from gridcli.runtime.capacity import LEAST_LIMIT_BYTES
-
-        if self.max_memory is not None and self.max_memory < LEAST_LIMIT_BYTES:
-            given = f"{self.max_memory:,} bytes"
-            if self.max_memory >= 10**6:
-                given = f"{self.max_memory // 10**6}M"
-            raise UsageError(
-                f"--max-memory: {given} are too little to work with; give at least "
-                f"{-(-LEAST_LIMIT_BYTES // 10**6)}M ({LEAST_LIMIT_BYTES >> 20}MiB)."
-            )
-        if self.temp_dir is None:
-            return
-        if not Path(self.temp_dir).is_dir():
-            raise UsageError(f"--temp-dir {self.temp_dir} is not a directory; make it first.")
-        if not os.access(self.temp_dir, os.W_OK | os.X_OK):
-            raise UsageError(f"--temp-dir {self.temp_dir} cannot be written; name another folder.")
-
-    @functools.cached_property
-    def limit_bytes(self) -> int:
-        """The most memory that the process may hold, in bytes."""
-        from gridcli.runtime.capacity import default_limit_bytes
-
-        return self.max_memory if self.max_memory is not None else default_limit_bytes()
-
-
-@dataclass(frozen=True)
-class ResourceChoice(MemoryChoice):
-    """How many threads to use, how much memory, and where to put what does not fit."""
-
-    threads: int | None
-
-    @functools.cached_property
-    def n_threads(self) -> int:
-        """The number of threads asked for, else of the cores this process may use."""
-        from gridcli.runtime.threads import usable_cores
-
-        return self.threads or usable_cores()
-
-    def workspace(self) -> Workspace:
-        """Return the workspace of a run; with little memory, its kernels are compiled first."""
-        from gridcli.runtime.precompile import compile_apart
-        from gridcli.runtime.workspace import Workspace
-
-        if self.limit_bytes < ROOM_TO_COMPILE_BYTES:
-            compile_apart(KERNELS)
-        return Workspace(self.n_threads, self.limit_bytes, self.temp_dir)
-
-
-@dataclass(frozen=True)
-class OutputChoice:
-    """Which files to write."""
-
-    output: str
-    format: str | None
-    tiles: str | None
-    clusters: str | None
-    geometry: str
-    crs: str | None
-    overwrite: bool
-
-    def layers(self) -> dict[str, str]:
-        """Return the target of each layer asked for, the hubs first."""
-        asked = {"hubs": self.output, "clusters": self.clusters, "tiles": self.tiles}
-        return {layer: name for layer, name in asked.items() if name is not None}
-
-    def check_suffixes(self) -> None:
-        """Refuse what no coordinates could be written as: before it is known what they are."""
-        self.formats(planar=self.crs is not None)
-
-    def formats(self, *, planar: bool) -> dict[str, str]:
-        """Return the format of each layer; `--format` is that of ``-`` if used, else of the hubs.
-
-        Raises
-        ------
-        UsageError
-            A suffix says nothing, or the format cannot hold the coordinates.
-        """
-        if self.crs is not None and not planar:
-            raise UsageError("--crs needs --planar; geographic outputs are WGS84.")
-        found = {}
-        told = next(filter(is_standard_stream, self.layers().values()), self.output)
-        for layer, name in self.layers().items():
-            found[layer] = format_of(name, self.format if name == told else None)
-            check_format(found[layer], planar=planar, crs=self.crs)
-        return found
-
-
-@dataclass(frozen=True)
-class ScreenChoice:
-    """What to show, and where."""
-
-    progress: str | None
-    progress_interval: float
-    quiet: bool
-
-    @property
-    def is_talkative(self) -> bool:
-        """Whether messages for people are wanted: not where standard error carries JSON lines."""
-        return not self.quiet and self.progress != "json"
-
-    def make_progress(self) -> Progress:
-        """Return the progress display: a bar on a terminal, else lines, unless told."""
-        import sys
-
-        from gridcli.runtime.progress import Progress
-
-        if self.quiet or sys.stderr is None:
-            return Progress("none")
-        mode: Any = self.progress or ("bar" if sys.stderr.isatty() else "plain")
-        return Progress(mode, interval_s=self.progress_interval)
 
 
 def _refuse_half(first: str | None, second: str | None, name: str, other: str) -> None:

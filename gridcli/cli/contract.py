@@ -35,15 +35,10 @@ from gridcli.cli.summary import (
 from gridcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from gridcli.cli.choices import (
-        BadRowChoice,
-        GridChoice,
-        InputChoice,
-        PlaceChoice,
-        ResourceChoice,
-        ScreenChoice,
-    )
+    from gridcli.cli.choices import BadRowChoice, GridChoice, InputChoice, PlaceChoice
+    from gridcli.cli.resources import ResourceChoice
     from gridcli.cli.states import StateChoice
+    from gridcli.cli.targets import ScreenChoice
     from gridcli.states.build import Addition
     from gridcli.states.checkpoint import Checkpoint
     from gridcli.states.info import StateInfo

@@ -14,7 +14,7 @@ from gridcli.cli.values import Count
 from gridcli.runtime.threads import usable_cores
 
 if TYPE_CHECKING:
-    from gridcli.cli.choices import ScreenChoice
+    from gridcli.cli.targets import ScreenChoice
 
 
 @click.command()

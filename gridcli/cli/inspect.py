@@ -15,7 +15,9 @@ from gridcli.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gridcli.cli.choices import InputChoice, MemoryChoice, ScreenChoice
+    from gridcli.cli.choices import InputChoice
+    from gridcli.cli.resources import MemoryChoice
+    from gridcli.cli.targets import ScreenChoice
     from gridcli.points.plan import Input, ReadOptions
     from gridcli.points.reader import PointReader
     from gridcli.points.survey import Survey

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gridcli.cli.choices import ClusterChoice, OutputChoice
+    from gridcli.cli.choices import ClusterChoice
+    from gridcli.cli.targets import OutputChoice
     from gridcli.output.atomic import OutputSet
     from gridcli.output.layer import Layer
     from gridcli.raster.adaptive import AdaptiveLevel

@@ -17,7 +17,8 @@ from gridcli.cli.values import Lines
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gridcli.cli.choices import ResourceChoice, ScreenChoice
+    from gridcli.cli.resources import ResourceChoice
+    from gridcli.cli.targets import ScreenChoice
     from gridcli.output.layer import Sink
     from gridcli.runtime.progress import Progress
     from gridcli.runtime.signals import StopFlag

@@ -1,7 +1,7 @@
 """Bundles of options that several commands share, each gathered into one object.
 
 A bundle's decorator adds its options to a command, and hands their values to the command as one
-object of `gridcli.cli.choices`.
+object of `choices`, `resources` or `targets`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,10 @@ from gridcli.cli.choices import (
     CoarseningChoice,
     GridChoice,
     InputChoice,
-    MemoryChoice,
-    OutputChoice,
     PlaceChoice,
-    ResourceChoice,
-    ScreenChoice,
 )
+from gridcli.cli.resources import MemoryChoice, ResourceChoice
+from gridcli.cli.targets import OutputChoice, ScreenChoice
 from gridcli.cli.values import BadLimit, Box, Count, Counts, Crs, Lines, Names, Scale, Size
 from gridcli.output.formats import FORMATS
 

@@ -41,11 +41,10 @@ if TYPE_CHECKING:
         ClusterChoice,
         GridChoice,
         InputChoice,
-        OutputChoice,
         PlaceChoice,
-        ResourceChoice,
-        ScreenChoice,
     )
+    from gridcli.cli.resources import ResourceChoice
+    from gridcli.cli.targets import OutputChoice, ScreenChoice
 
 
 @click.command()

@@ -18,7 +18,8 @@ from gridcli.cli.values import Count, Counts
 from gridcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from gridcli.cli.choices import ResourceChoice, ScreenChoice
+    from gridcli.cli.resources import ResourceChoice
+    from gridcli.cli.targets import ScreenChoice
     from gridcli.raster.recommend import Recommendation, Weighed
     from gridcli.raster.sweep import Level, Sweep, SweepRow
 

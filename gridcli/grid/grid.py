@@ -221,14 +221,25 @@ class Grid:
         edge: npt.NDArray[np.float64] = k * self.scale if self.rule == MULTIPLY else k / self.scale
         return edge
 
-    def edges_x(self, index: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """Return the western (lower x) edge of column `index`, within [-180, 180]."""
-        edge = self.edges(index)
+    def edges_x(
+        self,
+        column: npt.NDArray[Any],
+        row: npt.NDArray[Any],  # noqa: ARG002 - on these grids all rows have the same columns
+    ) -> npt.NDArray[np.float64]:
+        """Return the western (lower x) edge of each tile, within [-180, 180].
+
+        The eastern edge is the western one of the next column of the same row.
+
+        Parameters
+        ----------
+        column, row : ndarray of integers, shape (n,)
+        """
+        edge = self.edges(column)
         return edge if self.planar else np.clip(edge, -180.0, 180.0)
 
-    def edges_y(self, index: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """Return the southern (lower y) edge of row `index`, within [-90, 90]."""
-        edge = self.edges(index)
+    def edges_y(self, row: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Return the southern (lower y) edge of each row, within [-90, 90]."""
+        edge = self.edges(row)
         return edge if self.planar else np.clip(edge, -90.0, 90.0)
 
     def describe(self) -> dict[str, Any]:

@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from gridcli.errors import DataError
 from gridcli.grid.grid import INT32_MAX, REAL, Grid
-from gridcli.grid.project import OUTSIDE_INT32, PIECE, Projector, Selection
+from gridcli.grid.project import OUTSIDE_INT32, Selection
 from gridcli.points.batch import PointBatch, Reason, RowCounts
+from gridcli.raster.projecting import BatchProjector
 from gridcli.runtime.workers import share_out
 from gridcli.tiles.table import TileTable
 
@@ -108,7 +109,7 @@ class _ContractionWorker:
         self._job = job
         self._progress = progress
         self._stop = stop
-        self._projector = Projector(job.grid, job.selection)
+        self._projector = BatchProjector(job.grid, job.selection)
         self._appender = job.table.appender()
         self._tally = np.zeros(max(OUTSIDE_INT32, *Reason) + 1, np.int64)
         self._counts = RowCounts()
@@ -134,27 +135,17 @@ class _ContractionWorker:
         self._job.add_counts(self._counts)
 
     def _take_batch(self, chunk: OrderedChunk, batch: PointBatch) -> None:
-        x, y = batch.x, batch.y
-        rows: npt.NDArray[np.int64] | None = None
         rejected: list[npt.NDArray[np.int64]] = []
         reasons: list[npt.NDArray[np.uint8]] = []
-        if batch.reason is not None:
-            rows = np.flatnonzero(batch.reason == 0)
-            known = np.flatnonzero(batch.reason)
-            rejected.append(known)
-            reasons.append(batch.reason[known])
-            x, y = x[rows], y[rows]
-        for start in range(0, len(x), PIECE):
+        for piece in self._projector.pieces(batch):
             self._stop.check()
-            piece = slice(start, start + PIECE)
-            projected = self._projector.project(x[piece], y[piece], batch.unit)
-            self._appender.append(projected.keys, len(projected.keys))
-            self._counts.used += len(projected.keys)
-            if len(projected.rejected):
-                position = projected.rejected + start
-                rejected.append(position if rows is None else rows[position])
-                reasons.append(projected.reasons.copy())
-                self._counts.outside += int(np.sum(projected.reasons == Reason.FILTERED))
+            self._appender.append(piece.keys, len(piece.keys))
+            self._counts.used += len(piece.keys)
+            if len(piece.unused):
+                rejected.append(piece.rejected)
+                reasons.append(piece.reasons.copy())  # the next piece overwrites them
+                if not piece.by_reader:
+                    self._counts.outside += int(np.sum(piece.reasons == Reason.FILTERED))
         self._counts.read += len(batch) + len(batch.ragged)
         self._tally[Reason.RAGGED] += len(batch.ragged)
         if rejected:

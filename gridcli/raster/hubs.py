@@ -124,9 +124,9 @@ def build_hubs(
         radius_m=_radii(grid, lat, floating, points),
         area_m2=area,
         density=density,
-        west=grid.edges_x(west),
+        west=grid.edges_x(west, south),
         south=grid.edges_y(south),
-        east=grid.edges_x(east + 1),
+        east=grid.edges_x(east + 1, south),
         north=grid.edges_y(extents.north + 1),
     )
 

@@ -162,7 +162,7 @@ def _boxes(tiles: Tiles) -> Geometry:
     """Return the rectangles of consecutive tiles, each a closed counter-clockwise ring."""
     grid = tiles.grid
     x, y = tiles.x.astype(np.int64), tiles.y.astype(np.int64)
-    west, east = grid.edges_x(x), grid.edges_x(x + 1)
+    west, east = grid.edges_x(x, y), grid.edges_x(x + 1, y)
     south, north = grid.edges_y(y), grid.edges_y(y + 1)
     rings: npt.NDArray[np.int64] = np.arange(len(x) + 1)
     return Geometry(

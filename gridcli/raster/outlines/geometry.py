@@ -100,7 +100,7 @@ def outline_geometry(
     row_polygons = _offsets(np.bincount(row, minlength=stop - first))
     return Geometry(
         "multipolygon",
-        tiles.grid.edges_x(corner_x[vertex]),
+        tiles.grid.edges_x(corner_x[vertex], corner_y[vertex]),
         tiles.grid.edges_y(corner_y[vertex]),
         (row_polygons, polygon_rings, ring_vertices),
     )
