@@ -20,7 +20,7 @@ from gridcli.grid.grid import Grid
 from gridcli.output.layer import Geometry
 from gridcli.raster.labels import TileLabels
 from gridcli.raster.layers import hubs_layer
-from gridcli.raster.model import Hubs
+from gridcli.raster.model import Hubs, HubShapes
 from gridcli.raster.outlines import grouping
 from gridcli.raster.outlines.geometry import outline_geometry
 from gridcli.raster.outlines.grouping import HubTiles, group_by_hub
@@ -305,12 +305,12 @@ def test_a_memory_limit_groups_hubs_in_ranges(monkeypatch: pytest.MonkeyPatch) -
     limit = 4 * 8 * 33
     walks = []
 
-    class Counted(Hubs):
+    class Counted(HubShapes):
         def labelled_blocks(self) -> Any:
             walks.append(self)
             return super().labelled_blocks()
 
-    counted = Counted(**vars(hubs))
+    counted = replace(hubs, refined=Counted(**vars(hubs.shapes)))
     assert written(clusters_layer(counted, RECORD, memory_bytes=limit), "csv") == whole
     assert len(walks) == len(list(grouping.hub_ranges(hubs, limit))) == 2
 

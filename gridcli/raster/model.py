@@ -33,6 +33,28 @@ class Components:
 
 
 @dataclass(frozen=True)
+class HubShapes:
+    """The tiles that outlines, areas and centroids of hubs come from.
+
+    Attributes
+    ----------
+    tiles : TileBlocks
+    labels : TileLabels
+        What `labelled_blocks` tells of the tiles.
+    n_tiles : ndarray of int64, shape (n_hubs,)
+        How many of the tiles each hub has.
+    """
+
+    tiles: TileBlocks
+    labels: TileLabels
+    n_tiles: npt.NDArray[np.int64]
+
+    def labelled_blocks(self) -> Iterator[tuple[Tiles, npt.NDArray[np.int32]]]:
+        """Yield all tiles in ascending order, each with its hub; see `Hubs.labelled_blocks`."""
+        return labelled_blocks(self.tiles, self.labels)
+
+
+@dataclass(frozen=True)
 class Hubs:
     """Hubs, one element each, ordered by `hub_id`; and the tiles that each consists of.
 
@@ -56,6 +78,8 @@ class Hubs:
     absorbed : list of list of str, or None
         Keys of earlier hubs that each hub has taken in; None where nothing is known of earlier
         hubs.
+    refined : HubShapes or None
+        Finer tiles that show the hubs' shapes; None: `tiles` do.
     """
 
     tiles: TileBlocks
@@ -75,9 +99,15 @@ class Hubs:
     east: npt.NDArray[np.float64]
     north: npt.NDArray[np.float64]
     absorbed: list[list[str]] | None = None
+    refined: HubShapes | None = None
 
     def __len__(self) -> int:
         return len(self.hub_id)
+
+    @property
+    def shapes(self) -> HubShapes:
+        """The tiles that outlines are traced from."""
+        return self.refined or HubShapes(self.tiles, self.labels, self.n_tiles)
 
     def only(self, chosen: npt.NDArray[np.bool_]) -> Hubs:
         """Return some of the hubs, ranked anew; the tiles of the others belong to none."""
@@ -89,13 +119,17 @@ class Hubs:
             if isinstance(value := getattr(self, field.name), np.ndarray)
         }
         columns["hub_id"] = np.arange(1, len(columns["hub_id"]) + 1)
-        absorbed = self.absorbed
+        absorbed, refined = self.absorbed, self.refined
+        if refined is not None:
+            labels, n_tiles = refined.labels.under(names), refined.n_tiles[chosen]
+            refined = HubShapes(refined.tiles, labels, n_tiles)
         return replace(
             self,
             **columns,
             labels=self.labels.under(names),
             hub_key=list(compress(self.hub_key, chosen)),
             absorbed=None if absorbed is None else list(compress(absorbed, chosen)),
+            refined=refined,
         )
 
     def labelled_blocks(self) -> Iterator[tuple[Tiles, npt.NDArray[np.int32]]]:

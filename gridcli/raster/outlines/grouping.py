@@ -61,12 +61,13 @@ def group_by_hub(hubs: Hubs, first: int = 0, stop: int | None = None) -> HubTile
     """Return the tiles of the hubs from position `first` to `stop`, in one walk over all tiles."""
     from gridcli.raster.outlines.kernels import group_tiles
 
-    start = np.concatenate([[0], np.cumsum(hubs.n_tiles[first:stop])]).astype(np.int64)
+    shapes = hubs.shapes
+    start = np.concatenate([[0], np.cumsum(shapes.n_tiles[first:stop])]).astype(np.int64)
     x, y = np.empty((2, int(start[-1])), np.int32)
     place = start[:-1].copy()
-    for tiles, hub in hubs.labelled_blocks():
+    for tiles, hub in shapes.labelled_blocks():
         group_tiles(hub, tiles.x, tiles.y, first, place, x, y)
-    return HubTiles(hubs.tiles.grid, x, y, start, first)
+    return HubTiles(shapes.tiles.grid, x, y, start, first)
 
 
 def hub_ranges(hubs: Hubs, memory_bytes: int | None) -> Iterator[tuple[int, int]]:
@@ -79,10 +80,11 @@ def hub_ranges(hubs: Hubs, memory_bytes: int | None) -> Iterator[tuple[int, int]
             yield 0, len(hubs)
         return
     most = max(memory_bytes // (SHARE_OF_TILES * BYTES_PER_GROUPED_TILE), TILES_PER_BATCH)
-    ends = np.cumsum(hubs.n_tiles)
+    n_tiles = hubs.shapes.n_tiles
+    ends = np.cumsum(n_tiles)
     first = 0
     while first < len(hubs):
-        before = int(ends[first]) - int(hubs.n_tiles[first])
+        before = int(ends[first]) - int(n_tiles[first])
         stop = max(first + 1, int(np.searchsorted(ends, before + most, side="right")))
         yield first, stop
         first = stop
@@ -91,8 +93,8 @@ def hub_ranges(hubs: Hubs, memory_bytes: int | None) -> Iterator[tuple[int, int]
 def check_largest(hubs: Hubs, memory_bytes: int | None) -> None:
     """Raise `ResourceError` where the tiles of the largest hub alone leave no room to trace it."""
     if len(hubs):
-        largest = int(np.argmax(hubs.n_tiles))
-        n_tiles = int(hubs.n_tiles[largest])
+        largest = int(np.argmax(hubs.shapes.n_tiles))
+        n_tiles = int(hubs.shapes.n_tiles[largest])
         check_outline(largest, n_tiles, BYTES_PER_TRACED_TILE * n_tiles, memory_bytes)
 
 
