@@ -165,7 +165,7 @@ def drained(table, least=1, threads=1):
 def tiny_tables(monkeypatch):
     monkeypatch.setattr(tile_group, "FIRST_CAPACITY", 5)
     monkeypatch.setattr(tile_group, "SURE_CAPACITY", 0)
-    monkeypatch.setattr("gridcli.tiles.table.SMALL_GROUP_BYTES", 0)
+    monkeypatch.setattr("gridcli.tiles.sharing.SMALL_GROUP_BYTES", 0)
     monkeypatch.setattr("gridcli.tiles.merge.MOST_ROWS", 50)
     monkeypatch.setattr("gridcli.tiles.merge.LEAST_BYTES", 0)
     monkeypatch.setattr("gridcli.tiles.regroup.LEAST_BYTES", 0)

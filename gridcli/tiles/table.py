@@ -13,7 +13,6 @@ a budget spills groups of partitions that may not grow; `drain` and `close` add 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from gridcli.tiles.group import PARTITION_BITS, Extracts, Group
 from gridcli.tiles.merge import MEMORY_BYTES, merge_runs
 from gridcli.tiles.regroup import Regrouped, regroup
 from gridcli.tiles.runs import MemoryRun
+from gridcli.tiles.sharing import GroupSharing
 from gridcli.tiles.sorting import CountedKeys, sort_parts
 
 if TYPE_CHECKING:
@@ -49,9 +49,6 @@ AMPLE_BYTES = 1 << 30
 ENTRY_BYTES = 16
 FINISH_BYTES = 64
 """Memory to finish a tile in memory: extracted, cut into ranges, sorted, and unpacked."""
-
-SMALL_GROUP_BYTES = 1 << 20
-"""Tables that are worth keeping even where memory is short."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +120,7 @@ class TileTable:
         self._budget = budget
         self._spill = spill
         self._runs = list(runs)
-        self._relieving = threading.Lock()
+        self._sharing = GroupSharing(budget)
         self._turn = 0
 
     def appender(self) -> Appender:
@@ -262,36 +259,8 @@ class TileTable:
         starts: npt.NDArray[np.int64],
         first_group: int,
     ) -> None:
-        """Append keys that are sorted by partition; threads begin at different groups.
-
-        A group that another thread is busy with, which may be spilling it, comes last.
-        """
-        busy = []
-        for group in (*self._groups[first_group:], *self._groups[:first_group]):
-            if group.lock.acquire(blocking=False):
-                try:
-                    group.append(entries, starts)
-                finally:
-                    group.lock.release()
-            else:
-                busy.append(group)
-        for group in busy:
-            with group.lock:
-                group.append(entries, starts)
-        if self._budget is not None and self._budget.is_short:
-            self._relieve()
-
-    def _relieve(self) -> None:
-        """Spill the largest group and give its memory back: others need more than was thought."""
-        if not self._relieving.acquire(blocking=False):
-            return
-        try:
-            group = max(self._groups, key=lambda group: group.slot_bytes)
-            if group.slot_bytes > SMALL_GROUP_BYTES:
-                with group.lock:
-                    group.spill(shrink=True)
-        finally:
-            self._relieving.release()
+        """Append keys that are sorted by partition; threads begin at different groups."""
+        self._sharing.append(self._groups, entries, starts, first_group)
 
 
 @dataclass(frozen=True)
