@@ -7,11 +7,13 @@ for areas and section 4 for radii.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from gridcli.grid.grid import Grid
+if TYPE_CHECKING:
+    from gridcli.grid.grid import Grid
 
 SEMI_MAJOR_M = 6_378_137.0
 FLATTENING = 1 / 298.257223563

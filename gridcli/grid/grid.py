@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gridcli.errors import InputError, UsageError
+from gridcli.grid import metres
+from gridcli.grid.sizes import check_side, decimal_of, plain
 
 INT32_MAX = 2**31 - 1
 MIN_GEOGRAPHIC_PREC = -1
@@ -29,34 +31,41 @@ MULTIPLY = 1
 """Tile k begins at ``k * scale`` (a tile size, or an integer precision below 0)."""
 REAL = 2
 """Tile of x is ``floor(x * scale)`` (precision not an integer, scale = 10^P)."""
-RULES = ("divide", "multiply", "real")
+METRES = 3
+"""Row k begins at ``90 k / R`` degrees, column k of n at ``(360 k - 180 n) / n``: `metres`."""
+DIGEST = "columns_sha256"
+"""What records of such grids call the digest of the table of columns."""
+RULES = ("divide", "multiply", "real", "metres")
 
 MAX_EXACT_POWER = 22
 """10 to a larger power is no exact double, so that coarser tiles would have other edges."""
 LARGEST_SIDE = 10**300
 """Tiles of such a side still have edges that are doubles."""
+LATITUDE_BOUND = 90
 SAME_SCALE = 1e-12
 """Relative difference of 10^P between two libraries of mathematics, P not an integer."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A regular grid of tiles over longitude and latitude, or over planar coordinates.
+    """A grid of tiles over longitude and latitude, or over planar coordinates.
 
-    Use `Grid.degrees` and `Grid.planar_prec` / `Grid.planar_size` to make one, and `coarsened`
-    to make a coarser one of it.
+    Use `Grid.degrees`, `Grid.metres` and `Grid.planar_prec` / `Grid.planar_size` to make one, and
+    `coarsened` to make a coarser one of it. All rows have the same columns but on a grid of
+    `metres`, where columns are counted from -180 degrees and are fewer towards the poles.
 
     Attributes
     ----------
     planar : bool
         No range check, no wrap at 180 degrees.
     rule : int
-        `DIVIDE`, `MULTIPLY` or `REAL`: how a tile's lower edge follows from its index.
+        `DIVIDE`, `MULTIPLY`, `REAL` or `METRES`: how a tile's lower edge follows from its index.
     scale : float
-        10^P, or the tile size where `rule` is `MULTIPLY`.
+        10^P, or the tile size where `rule` is `MULTIPLY` (or `METRES`, in metres).
     name : str
-        Short stable name, first part of every hub key: ``g4`` (geographic, precision 4), ``p2``
-        (planar, precision 2), ``t25`` (planar, tiles of 25 units), ``g4x2`` (coarsened by 2).
+        Short stable name, first part of every hub key: ``g4`` (geographic, precision 4), ``m25``
+        (geographic, tiles of 25 m), ``p2`` (planar, precision 2), ``t25`` (planar, tiles of 25
+        units), ``g4x2`` (coarsened by 2).
     multiple : int
         Tile k covers the tiles ``k * multiple`` up to ``(k + 1) * multiple - 1`` of the grid with
         the same rule and scale: coarsening by an integer, 1 for none.
@@ -77,7 +86,7 @@ class Grid:
         UsageError
             The precision is not a number, or its indexes do not fit int32.
         """
-        value = _decimal(prec, "--prec")
+        value = decimal_of(prec, "--prec")
         if value < MIN_GEOGRAPHIC_PREC:
             raise UsageError(
                 f"--prec {value} makes tiles larger than 10 degrees; "
@@ -93,25 +102,38 @@ class Grid:
                 f"{math.floor(finest * 100) / 100:g} (the finest integer one {int(finest)}, "
                 "tiles of about 1 cm)."
             )
-        return cls(planar=False, rule=rule, scale=scale, name=f"g{_plain(value)}")
+        return cls(planar=False, rule=rule, scale=scale, name=f"g{plain(value)}")
+
+    @classmethod
+    def metres(cls, side: str | float | Decimal) -> Grid:
+        """Return the geographic grid with nearly square tiles of `side` metres.
+
+        Raises
+        ------
+        UsageError
+            The side is not a number, or too small or too large.
+        """
+        value = decimal_of(side, "--tile-size")
+        check_side(value)
+        return cls(planar=False, rule=METRES, scale=float(value), name=f"m{plain(value)}")
 
     @classmethod
     def planar_prec(cls, prec: str | float | Decimal) -> Grid:
         """Return the planar grid with tiles of 10^-prec coordinate units."""
-        value = _decimal(prec, "--prec")
+        value = decimal_of(prec, "--prec")
         rule, scale = _scale_of(value)
         if not (math.isfinite(scale) and scale > 0):
             raise UsageError(f"--prec {value} is out of range.")
-        return cls(planar=True, rule=rule, scale=scale, name=f"p{_plain(value)}")
+        return cls(planar=True, rule=rule, scale=scale, name=f"p{plain(value)}")
 
     @classmethod
     def planar_size(cls, tile_size: str | float | Decimal) -> Grid:
         """Return the planar grid with square tiles of side `tile_size` coordinate units."""
-        value = _decimal(tile_size, "--tile-size")
+        value = decimal_of(tile_size, "--tile-size")
         size = float(value)
         if not (math.isfinite(size) and size > 0 and math.isfinite(1 / size)):
             raise UsageError(f"--tile-size {value} must be a positive number.")
-        return cls(planar=True, rule=MULTIPLY, scale=size, name=f"t{_plain(value)}")
+        return cls(planar=True, rule=MULTIPLY, scale=size, name=f"t{plain(value)}")
 
     def coarsened(self, m: int) -> Grid:
         """Return the grid whose indexes are those of this one, floor-divided by `m`.
@@ -122,7 +144,7 @@ class Grid:
         Raises
         ------
         UsageError
-            `m` is below 1, or the tiles become larger than any index.
+            `m` is below 1, the tiles become larger than any index, or rows differ.
 
         Examples
         --------
@@ -131,6 +153,13 @@ class Grid:
         """
         if m < 1:
             raise UsageError(f"--coarsen {m} must be at least 1.")
+        if self.rows_differ and m > 1:
+            raise UsageError(
+                f"the tiles of {self.name} cannot be joined {m} by {m}: its rows have different "
+                "numbers of columns, so that larger tiles are not made of whole smaller ones. "
+                "Contract the points anew with a larger --tile-size, or use tiles in degrees "
+                "(--prec)."
+            )
         multiple = self.multiple * m
         if multiple > INT32_MAX or self.exact_side * m > LARGEST_SIDE:
             raise UsageError(
@@ -148,6 +177,8 @@ class Grid:
 
     def coarsening_to(self, coarser: Grid) -> int | None:
         """Return the m for which ``self.coarsened(m) == coarser``; None if there is none."""
+        if self.rows_differ or coarser.rows_differ:
+            return 1 if self == coarser else None
         m = coarser.exact_side / self.exact_side
         if m.denominator != 1 or not 1 <= self.multiple * m <= INT32_MAX:
             return None
@@ -155,7 +186,9 @@ class Grid:
 
     @property
     def exact_side(self) -> Fraction:
-        """Side of a tile, in degrees or coordinate units, exactly."""
+        """Side of a tile, in degrees or coordinate units, exactly; its height where rows differ."""
+        if self.rows_differ:
+            return Fraction(90, metres.rows_to_pole(self.scale))
         scale = Fraction(self.scale)
         return self.multiple * (scale if self.rule == MULTIPLY else 1 / scale)
 
@@ -167,7 +200,7 @@ class Grid:
     @property
     def _integer_prec(self) -> int | None:
         """The precision, where it is an integer whose power of 10 is an exact double."""
-        if self.name.startswith("t") or self.rule == REAL:
+        if self.name.startswith(("t", "m")) or self.rule == REAL:
             return None
         prec = int(self._base_name[1:])
         return prec if prec <= MAX_EXACT_POWER else None
@@ -178,34 +211,67 @@ class Grid:
         return float(1 / self.exact_side)
 
     @property
+    def rows_differ(self) -> bool:
+        """Whether rows have different numbers of columns, which are then counted from -180."""
+        return self.rule == METRES
+
+    def columns_of(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """Return the number of columns of each row around the earth; zeros for a planar grid.
+
+        Parameters
+        ----------
+        rows : ndarray of integers, shape (n,)
+            Rows of this grid.
+        """
+        if self.rows_differ:
+            return metres.columns_of(self.column_table, rows)
+        return np.full(len(rows), self.columns)
+
+    @property
+    def column_table(self) -> npt.NDArray[np.int32]:
+        """Columns of each row from the equator to a pole where rows differ, else empty.
+
+        Row -1 has as many as row 0, row -2 as many as row 1, and so on.
+        """
+        return metres.column_table(self.scale) if self.rows_differ else np.empty(0, np.int32)
+
+    @property
     def first_column(self) -> int:
-        """Index of the westernmost column (geographic grids only)."""
+        """Index of the westernmost column (geographic grids whose rows are alike)."""
         return self._geographic_range(180)[0]
 
     @property
     def last_column(self) -> int:
-        """Index of the easternmost column (geographic grids only)."""
+        """Index of the easternmost column (geographic grids whose rows are alike)."""
         return self._geographic_range(180)[1]
 
     @property
     def columns(self) -> int:
-        """Number of columns around the earth; 0 for a planar grid, which does not wrap."""
+        """Number of columns around the earth; 0 for a planar grid, which does not wrap.
+
+        Grids whose rows differ have `columns_of` instead.
+        """
         return 0 if self.planar else self.last_column - self.first_column + 1
 
     @property
     def first_row(self) -> int:
         """Index of the southernmost row (geographic grids only)."""
-        return self._geographic_range(90)[0]
+        return self._geographic_range(LATITUDE_BOUND)[0]
 
     @property
     def last_row(self) -> int:
         """Index of the northernmost row (geographic grids only)."""
-        return self._geographic_range(90)[1]
+        return self._geographic_range(LATITUDE_BOUND)[1]
 
     def _geographic_range(self, bound: int) -> tuple[int, int]:
         """First and last index over [-bound, bound]."""
         if self.planar:
             raise ValueError("a planar grid has no bounds")
+        if self.rows_differ:
+            if bound != LATITUDE_BOUND:
+                raise ValueError("the columns differ from row to row")
+            rows = metres.rows_to_pole(self.scale)
+            return -rows, rows - 1
         edge = bound / self.scale if self.rule == MULTIPLY else bound * self.scale
         steps = -(-math.ceil(edge) // self.multiple)
         return -steps, steps - 1
@@ -218,13 +284,15 @@ class Grid:
         and `edges_y`.
         """
         k = np.asarray(index, dtype=np.float64) * self.multiple
+        if self.rows_differ:
+            raise ValueError("the columns differ from row to row: see edges_x and edges_y")
         edge: npt.NDArray[np.float64] = k * self.scale if self.rule == MULTIPLY else k / self.scale
         return edge
 
     def edges_x(
         self,
         column: npt.NDArray[Any],
-        row: npt.NDArray[Any],  # noqa: ARG002 - on these grids all rows have the same columns
+        row: npt.NDArray[Any],
     ) -> npt.NDArray[np.float64]:
         """Return the western (lower x) edge of each tile, within [-180, 180].
 
@@ -234,23 +302,33 @@ class Grid:
         ----------
         column, row : ndarray of integers, shape (n,)
         """
+        if self.rows_differ:
+            n = self.columns_of(row)
+            around: npt.NDArray[np.float64] = (360 * np.asarray(column, np.int64) - 180 * n) / n
+            return around
         edge = self.edges(column)
         return edge if self.planar else np.clip(edge, -180.0, 180.0)
 
     def edges_y(self, row: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Return the southern (lower y) edge of each row, within [-90, 90]."""
+        if self.rows_differ:
+            latitude: npt.NDArray[np.float64] = np.asarray(row) * 90.0 / (self.last_row + 1)
+            return np.clip(latitude, -90.0, 90.0)
         edge = self.edges(row)
         return edge if self.planar else np.clip(edge, -90.0, 90.0)
 
     def describe(self) -> dict[str, Any]:
         """Return the grid as JSON-ready metadata; `Grid.from_description` reads it back."""
-        return {
+        record: dict[str, Any] = {
             "name": self.name,
             "planar": self.planar,
             "rule": RULES[self.rule],
             "scale": self.scale.hex(),
             "multiple": self.multiple,
         }
+        if self.rows_differ:
+            record[DIGEST] = metres.table_digest(self.scale)
+        return record
 
     @classmethod
     def from_description(cls, record: Any) -> Grid:
@@ -276,21 +354,27 @@ class Grid:
             raise wrong from None
         if named.rule == REAL and math.isclose(scale, named.scale, rel_tol=SAME_SCALE):
             named = replace(named, scale=scale)
-        if named.describe() != {"multiple": 1, **record, "scale": scale.hex()}:
+        told, known = {"multiple": 1, **record, "scale": scale.hex()}, named.describe()
+        if told != known:
+            if {**told, DIGEST: None} == {**known, DIGEST: None}:
+                raise InputError(
+                    f"the rows of grid {named.name} have other numbers of columns here than where "
+                    "the file was made, so that its tiles lie elsewhere. Contract the points anew."
+                )
             raise wrong
         return named
 
     @classmethod
     def from_name(cls, name: str) -> Grid:
-        """Return the grid of a name: ``g4``, ``p2``, ``t25``, ``g4x2``.
+        """Return the grid of a name: ``g4``, ``m25``, ``p2``, ``t25``, ``g4x2``.
 
         Raises
         ------
         UsageError
             There is no such grid.
         """
-        kinds = {"g": cls.degrees, "p": cls.planar_prec, "t": cls.planar_size}
-        match = re.fullmatch(r"([gpt])(-?[0-9]+(?:\.[0-9]+)?)(?:x([1-9][0-9]*))?", name, re.ASCII)
+        kinds = {"g": cls.degrees, "m": cls.metres, "p": cls.planar_prec, "t": cls.planar_size}
+        match = re.fullmatch(r"([gmpt])(-?[0-9]+(?:\.[0-9]+)?)(?:x([1-9][0-9]*))?", name, re.ASCII)
         if match is None:
             raise UsageError(f"{name!r} is no grid.")
         kind, size, multiple = match.groups()
@@ -298,24 +382,6 @@ class Grid:
         if grid.name != name:
             raise UsageError(f"{name!r} is no grid; {grid.name} is.")
         return grid
-
-
-def _decimal(value: str | float | Decimal, option: str) -> Decimal:
-    try:
-        number = Decimal(str(value).strip())
-    except InvalidOperation:
-        raise UsageError(f"{option} {value!r} is not a number.") from None
-    if not number.is_finite():
-        raise UsageError(f"{option} {value!r} is not a finite number.")
-    return number
-
-
-def _plain(value: Decimal) -> str:
-    """Write a decimal without exponent or trailing zeros: 4, 3.5, 0.25."""
-    text = f"{value:f}"
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return "0" if text in {"-0", ""} else text
 
 
 def _scale_of(prec: Decimal) -> tuple[int, float]:
