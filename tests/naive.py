@@ -419,3 +419,35 @@ def taken_over_keys(
     for hub, owners in zip(ranked, absorbed, strict=True):
         owners.sort(key=lambda owner: order.index((owner, hub)))
     return names, absorbed
+
+
+# --- Relaxation -----------------------------------------------------------------------------------
+
+
+def relaxed(
+    count: dict[tuple[int, int], int], tau: int, window: str | None, epsilon: int, grid: Grid
+) -> dict[tuple[int, int], str]:
+    """The kind of every tile that counts (docs/contract.md, section 3)."""
+    significant = {tile for tile, n in count.items() if n >= tau}
+    kinds = dict.fromkeys(significant, "significant")
+
+    def around(x: int) -> int:
+        return x if grid.planar else (x - grid.first_column) % grid.columns + grid.first_column
+
+    if window is not None:
+        for x, y in count:
+            for west, south in ((x - 1, y - 1), (x - 1, y), (x, y - 1), (x, y)):
+                if not grid.planar and not grid.first_row <= south < grid.last_row:
+                    continue
+                rows, columns = (south, south + 1), (around(west), around(west + 1))
+                block = {(column, row) for column in columns for row in rows}
+                is_wanted = window == "all" or not block & significant
+                if is_wanted and sum(count.get(tile, 0) for tile in block) >= tau:
+                    for tile in (tile for tile in block if tile in count):
+                        kinds.setdefault(tile, "window")
+    for (x, y), n in count.items():
+        steps = [(dx, dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1) if (dx, dy) != (0, 0)]
+        near = {(around(x + dx), y + dy) for dx, dy in steps} & significant
+        if tau - epsilon <= n < tau and len(near) >= 2:
+            kinds.setdefault((x, y), "epsilon")
+    return kinds

@@ -17,7 +17,15 @@ ROOM_TO_COMPILE_BYTES = 1 << 30
 """Limit below which a first run leaves compiling to another process."""
 KERNELS = tuple(
     f"gridcli.{package}.kernels"
-    for package in ("grid", "points", "tiles", "tiles.runs", "raster", "raster.outlines")
+    for package in (
+        "grid",
+        "points",
+        "tiles",
+        "tiles.runs",
+        "raster",
+        "raster.outlines",
+        "raster.relax",
+    )
 )
 
 

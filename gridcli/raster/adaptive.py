@@ -138,14 +138,16 @@ def find_adaptively(
         # The last level leaves nothing to do, and a first one of 1 is the run itself.
         left = RunWriter(space.spill) if before < m < coarsenings[-1] else None
         with timed(seconds, f"level {m}"):
-            least = options.tau if left is None else 1
+            least = options.least_count if left is None else 1
             blocks = coarser_blocks(run, m // before, space, stop=stop, least=least, minus=taken)
             tiles = significant_tiles(
                 blocks,
                 level_grid,
                 options.tau,
                 space,
+                options.relaxation,
                 each_block=None if left is None else left.write,
+                stop=stop,
             )
             hubs = cluster_tiles(tiles, options, space, stop=stop, seconds={})
             rim_of = places.add(m, hubs)

@@ -203,8 +203,7 @@ class _JoinedSlices:
         self._check_labels()
         label = names[components.label]
         # Copies: views would keep the whole slice.
-        border = together.piece(first_open, len(together))
-        self._border = Tiles(border.grid, border.x.copy(), border.y.copy(), border.count.copy())
+        self._border = together.piece(first_open, len(together)).copy()
         self._border_label = label[first_open:].copy()
         label = label[n_border:]
         sum_components(label, rows.x, rows.y, rows.count, self._sums)

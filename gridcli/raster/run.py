@@ -14,6 +14,7 @@ from gridcli.points.batch import RowCounts
 from gridcli.raster.cluster import cluster
 from gridcli.raster.counting import RowRules, count_points
 from gridcli.raster.model import Hubs
+from gridcli.raster.relax.rows import Relaxation, relaxed_tiles
 from gridcli.raster.spool import TileSpool
 from gridcli.runtime.precompile import compile_ahead
 from gridcli.runtime.workers import call
@@ -61,12 +62,29 @@ class ClusterOptions:
     delta : int
         Tiles at most this far apart are neighbours.
     metric : {"chebyshev", "manhattan"}
+    window : {"gaps", "all"} or None
+    epsilon : int or None
+        Which tiles with fewer points count too: see `gridcli.raster.relax.rows`.
     """
 
     tau: int = 5
     mu: int = 4
     delta: int = 1
     metric: str = "chebyshev"
+    window: str | None = None
+    epsilon: int | None = None
+
+    @property
+    def relaxation(self) -> Relaxation | None:
+        """Which tiles with fewer points count too; None: none do."""
+        if self.window is None and not self.epsilon:
+            return None
+        return Relaxation(self.window, self.epsilon or 0)
+
+    @property
+    def least_count(self) -> int:
+        """Points of the emptiest tile that is needed."""
+        return self.tau if self.relaxation is None else self.relaxation.least(self.tau)
 
 
 @dataclass(frozen=True)
@@ -142,10 +160,12 @@ def find_hubs(
         )
     progress.start(None, "agglomerate")
     with timed(seconds, "sort"):
-        least = options.tau if each_block is None else 1
+        least = options.least_count if each_block is None else 1
         drained = call(partial(table.drain, least, threads=space.threads, stop=stop), stop)
         del table
-        tiles = significant_tiles(drained, grid, options.tau, space, each_block=each_block)
+        tiles = significant_tiles(
+            drained, grid, options.tau, space, options.relaxation, each_block=each_block, stop=stop
+        )
     hubs = cluster_tiles(tiles, options, space, stop=stop, seconds=seconds)
     return RasterResult(hubs, counts, drained.distinct, drained.largest, seconds)
 
@@ -155,10 +175,12 @@ def significant_tiles(
     grid: Grid,
     tau: int,
     space: Workspace,
+    relaxation: Relaxation | None = None,
     *,
     each_block: EachBlock | None = None,
+    stop: StopFlag | None = None,
 ) -> TileBlocks:
-    """Return the tiles of ascending blocks that hold at least `tau` points.
+    """Return the tiles of ascending blocks that hold at least `tau` points, or count all the same.
 
     Parameters
     ----------
@@ -167,24 +189,45 @@ def significant_tiles(
     tau : int
     space : Workspace
         Its spill file takes the tiles if they are too many.
+    relaxation : Relaxation or None
+        Which tiles with fewer points count too.
     each_block : callable, optional
         Called with the keys and counts of every block as it comes.
+    stop : StopFlag, optional
 
     Raises
     ------
     ResourceError
-        The disk is full.
+        The disk is full, or a row is too long for what `relaxation` needs.
+    Interrupted
+        A signal arrived.
     """
-    spool = TileSpool(grid, space.spill, keep_tiles=space.budget.room // BYTES_PER_CLUSTERED_TILE)
+    keep_tiles = space.budget.room // BYTES_PER_CLUSTERED_TILE
+    with_kinds = relaxation is not None
+    spool = TileSpool(grid, space.spill, keep_tiles=keep_tiles, with_kinds=with_kinds)
+    if each_block is not None:
+        blocks = _told(blocks, each_block)
+    if relaxation is not None:
+        room = space.budget.room
+        for tiles in relaxed_tiles(blocks, grid, tau, relaxation, memory_bytes=room):
+            if stop is not None:
+                stop.check()
+            spool.add_tiles(tiles)
+        return spool.finish()
     for keys, counts in blocks:
-        if each_block is not None:
-            each_block(keys, counts)
         chosen = counts >= tau
         if chosen.all():
             spool.add(keys, counts)
         else:
             spool.add(keys[chosen], counts[chosen])
     return spool.finish()
+
+
+def _told(blocks: Iterable[Counted], each_block: EachBlock) -> Iterator[Counted]:
+    """Yield the blocks, each when it has been told."""
+    for keys, counts in blocks:
+        each_block(keys, counts)
+        yield keys, counts
 
 
 def cluster_tiles(

@@ -1,0 +1,1 @@
+"""Relaxation: tiles below tau that count as significant all the same."""
