@@ -127,12 +127,16 @@ class RowCounts:
     outside : int
         Valid points outside --bbox; also counted as FILTERED.
     reasons : dict of Reason to int
+    repeated : int or None
+        Rows among those used that repeat another one, and so are no points of their own
+        (--unique); None where every used row is a point.
     """
 
     read: int = 0
     used: int = 0
     outside: int = 0
     reasons: dict[Reason, int] = field(default_factory=lambda: dict.fromkeys(Reason, 0))
+    repeated: int | None = None
 
     def add(self, other: RowCounts) -> None:
         """Add the counts of another part of the data."""
@@ -141,14 +145,25 @@ class RowCounts:
         self.outside += other.outside
         for reason, count in other.reasons.items():
             self.reasons[reason] += count
+        if other.repeated is not None:
+            self.repeated = (self.repeated or 0) + other.repeated
 
     def record(self) -> dict[str, int]:
-        """Return the counts as one flat record: read, used, and each reason by its label."""
+        """Return the counts as one flat record: read, used, and each reason by its label.
+
+        Rows that are repeated stand beside those used, of which they are a part.
+        """
         return {
             "read": self.read,
             "used": self.used,
+            **({} if self.repeated is None else {"repeated": self.repeated}),
             **{reason.label: n for reason, n in self.reasons.items()},
         }
+
+    @property
+    def points(self) -> int:
+        """Used rows that count in a tile."""
+        return self.used - (self.repeated or 0)
 
     @property
     def bad(self) -> int:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gridcli.grid.project import Selection
     from gridcli.points.reader import OrderedChunk
     from gridcli.points.rejects import RejectsWriter
+    from gridcli.raster.unique.table import DistinctRows
     from gridcli.runtime.progress import Progress
     from gridcli.runtime.signals import StopFlag
     from gridcli.tiles.table import TileTable
@@ -34,6 +35,8 @@ class Contraction:
         Counts are added to it.
     rejects : RejectsWriter or None
         Told of every bad row.
+    distinct : DistinctRows or None
+        Collects the used rows, to be counted into the table later, each distinct one once.
 
     Attributes
     ----------
@@ -50,11 +53,13 @@ class Contraction:
         table: TileTable,
         *,
         rejects: RejectsWriter | None = None,
+        distinct: DistinctRows | None = None,
     ) -> None:
         self.grid = grid
         self.selection = selection
         self.table = table
         self.rejects = rejects
+        self.distinct = distinct
         self.counts = RowCounts()
         self.sample: PointBatch | None = None
         self._lock = threading.Lock()
@@ -106,6 +111,7 @@ class _ContractionWorker:
         self._stop = stop
         self._screen = RowScreen(job.grid, job.selection, job.rejects)
         self._appender = job.table.appender()
+        self._distinct = None if job.distinct is None else job.distinct.appender()
 
     def take(self, chunk: OrderedChunk) -> None:
         """Count the points of one chunk."""
@@ -115,7 +121,10 @@ class _ContractionWorker:
                 self._job.keep_sample(batch)
             for piece in self._screen.pieces(chunk, batch):
                 self._stop.check()
-                self._appender.append(piece.keys, len(piece.keys))
+                if self._distinct is None:
+                    self._appender.append(piece.keys, len(piece.keys))
+                else:
+                    self._distinct.append(batch, piece)
             records += len(batch) + len(batch.ragged)
             self._progress.advance(0, len(batch) + len(batch.ragged))
         self._screen.end_chunk(chunk, records)
@@ -124,4 +133,6 @@ class _ContractionWorker:
     def finish(self) -> None:
         """Hand over what the thread still holds."""
         self._appender.flush()
+        if self._distinct is not None:
+            self._distinct.flush()
         self._job.add_counts(self._screen.counts())

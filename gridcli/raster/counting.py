@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from gridcli.grid.grid import Grid
     from gridcli.points.reader import OrderedChunk, PointReader
     from gridcli.points.rejects import RejectsWriter
+    from gridcli.raster.unique.rule import UniqueRule
+    from gridcli.raster.unique.table import DistinctRows
     from gridcli.runtime.progress import Progress
     from gridcli.runtime.signals import StopFlag
     from gridcli.runtime.spill import SpillFile
@@ -55,11 +57,14 @@ class RowRules:
     bbox : tuple of float or None
         West, south, east, north in degrees (or coordinate units); west > east crosses 180.
     max_bad : MaxBad or None
+    unique : UniqueRule or None
+        Each distinct coordinate counts once; None: each row counts.
     """
 
     keep_null_island: bool = False
     bbox: tuple[float, float, float, float] | None = None
     max_bad: MaxBad | None = None
+    unique: UniqueRule | None = None
 
 
 class Checkpointing(Protocol):
@@ -156,7 +161,8 @@ def count_points(
     else:
         table = TileTable(sizes, budget=space.budget, spill=checkpoint.spill, runs=checkpoint.runs)
     selection = Selection(rules.bbox, rules.keep_null_island)
-    job = Contraction(grid, selection, table, rejects=rejects)
+    distinct = None if rules.unique is None else _collector(rules.unique, grid, space, threads)
+    job = Contraction(grid, selection, table, rejects=rejects, distinct=distinct)
     if checkpoint is not None:
         job.counts.add(checkpoint.counts)
     progress.start(reader.total_bytes, "contract")
@@ -169,7 +175,18 @@ def count_points(
     counts = job.counts
     release_unused()
     check_rows(counts, rules.max_bad, job.sample)
+    if distinct is not None:
+        progress.start(None, "unique")
+        counts.repeated = counts.used - distinct.count_into(table, stop=stop)
     return table, counts
+
+
+def _collector(rule: UniqueRule, grid: Grid, space: Workspace, threads: int) -> DistinctRows:
+    """Return what collects the distinct rows of a run that reads with some threads."""
+    from gridcli.raster.unique.table import THREAD_BYTES, DistinctRows
+
+    space.budget.expect(threads * (EXPECTED_BYTES + THREAD_BYTES))
+    return DistinctRows(rule, space, planar=grid.planar)
 
 
 class _Rounds:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gridcli.grid.grid import Grid
+    from gridcli.raster.unique.rule import UniqueRule
     from gridcli.states.info import InputRecord, Rules, StateInfo
 
 Named = tuple[str, "StateInfo"]
@@ -147,8 +148,15 @@ def _options_of(what: str, info: StateInfo) -> list[str]:
         "--where": " ".join(f"--where {shlex.quote(each)}" for each in rules.where),
         "--bbox": "" if rules.bbox is None else f"--bbox={','.join(map(repr, rules.bbox))}",
         "--keep-null-island": "--keep-null-island" if rules.keep_null_island else "",
+        "--unique": "" if rules.unique is None else _options_of_unique(rules.unique),
     }
     return [f"give {options[what]}," if options[what] else f"leave out {what},"]
+
+
+def _options_of_unique(rule: UniqueRule) -> str:
+    if rule.vehicle is None:
+        return "--unique without --vehicle"
+    return f"--unique --vehicle {shlex.quote(rule.vehicle)}"
 
 
 def _population(info: StateInfo) -> dict[str, tuple[Any, str]]:
@@ -161,11 +169,14 @@ def _population(info: StateInfo) -> dict[str, tuple[Any, str]]:
     }
     edges = None if rules.bbox is None else [f"{edge:.12g}" for edge in rules.bbox]
     keeps = rules.keep_null_island
+    vehicle = None if rules.unique is None else rules.unique.vehicle
+    unique = (rules.unique is not None, None if vehicle is None else vehicle.casefold())
     return {
         "grid": (info.grid.describe(), info.grid.name),
         "--where": (conditions, _text(rules.where)),
         "--bbox": (rules.bbox, _text(edges)),
         "--keep-null-island": (keeps, "yes" if keeps else "no"),
+        "--unique": (unique, f"for each {vehicle}" if vehicle else "yes" if unique[0] else "no"),
     }
 
 
@@ -223,13 +234,15 @@ def _subtract_counts(counts: RowCounts, name: str, less: RowCounts) -> None:
     """Subtract row counts in place."""
     before = counts.record()
     for label, n in less.record().items():
-        if n > before[label]:
+        if n > before.get(label, 0):
             raise DataError(
                 f"{name} cannot be subtracted: it counts {n:,} rows as {label}, but there are "
-                f"only {before[label]:,}. Subtract the very state that was merged."
+                f"only {before.get(label, 0):,}. Subtract the very state that was merged."
             )
     counts.read -= less.read
     counts.used -= less.used
     counts.outside -= less.outside
+    if less.repeated is not None:
+        counts.repeated = (counts.repeated or 0) - less.repeated
     for reason in Reason:
         counts.reasons[reason] -= less.reasons[reason]

@@ -6,7 +6,8 @@ Definition, so that other programs can compute it (format 1):
    The digest of a group is the SHA-256 of its tile_x as little-endian int32, followed by its
    tile_y likewise, followed by its counts as little-endian int64.
 2. The header is ``{"grid":...,"rows":...}`` as JSON in ASCII, keys sorted, no blanks: `grid` as
-   `Grid.describe` gives it, `rows` the number of rows read, used, and left out for each reason.
+   `Grid.describe` gives it, `rows` the number of rows read, used, and left out for each reason,
+   and of those repeated where each distinct coordinate counts once.
 3. The content hash is the SHA-256 of the line ``gridcli state 1``, the header, a line feed after
    each, and the digests of all groups in order, 32 bytes each; written in hexadecimal.
 """

@@ -186,7 +186,7 @@ def open_state(path: str | Path, *, name: str | None = None) -> StateFile:
         [(field.name, field.type) for field in columns] != list(COLUMNS.items())
         or (footer.num_rows, footer.num_row_groups) != (info.n_tiles, n_blocks)
         or len(first_keys) != n_blocks
-        or info.n_points != info.counts.used
+        or info.n_points != info.counts.points
         or content_hash(info.grid, info.counts, digests) != info.content_hash
     ):
         raise InputError(f"{name}: contradicts its own record. Write the state anew.")

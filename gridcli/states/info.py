@@ -13,6 +13,7 @@ from gridcli import __version__
 from gridcli.errors import InputError
 from gridcli.grid.grid import Grid
 from gridcli.points.batch import Reason, RowCounts
+from gridcli.raster.unique.rule import UniqueRule
 from gridcli.states.content import canonical_json
 
 KIND = "state"
@@ -72,6 +73,8 @@ class Rules:
     scale : Fraction or None
         --scale.
     keep_null_island : bool
+    unique : UniqueRule or None
+        --unique: each distinct coordinate counts once for each run that added to the state.
     """
 
     columns: tuple[str, ...]
@@ -79,6 +82,7 @@ class Rules:
     bbox: tuple[float, float, float, float] | None = None
     scale: Fraction | None = None
     keep_null_island: bool = False
+    unique: UniqueRule | None = None
 
 
 @dataclass(frozen=True)
@@ -149,12 +153,14 @@ def from_record(record: dict[str, Any]) -> StateInfo:
             bbox=None if bbox is None else (bbox[0], bbox[1], bbox[2], bbox[3]),
             scale=None if scale is None else Fraction(scale),
             keep_null_island=bool(rules["keep_null_island"]),
+            unique=None if rules["unique"] is None else UniqueRule(**rules["unique"]),
         ),
         counts=RowCounts(
             read=int(rows["read"]),
             used=int(rows["used"]),
             outside=int(record["rows_outside"]),
             reasons={reason: int(rows[reason.label]) for reason in Reason},
+            repeated=int(rows["repeated"]) if "repeated" in rows else None,
         ),
         inputs=tuple(InputRecord(**each) for each in inputs),
         content_hash=str(record["content_hash"]),

@@ -129,8 +129,8 @@ class StateWriter:
         keys, tile_counts = self._take_waiting()
         if len(keys):
             self._write_group(keys, tile_counts)
-        if counts.used != self._n_points:
-            raise ValueError(f"{counts.used} rows were used, but {self._n_points} points counted")
+        if counts.points != self._n_points:
+            raise ValueError(f"{counts.points} rows were used, but {self._n_points} points counted")
         digests = b"".join(self._digests)
         info = replace(
             self._info,

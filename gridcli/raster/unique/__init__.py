@@ -1,0 +1,1 @@
+"""Counting each distinct coordinate once (`--unique`), exactly and within a limit of memory."""
