@@ -168,7 +168,8 @@ class StingyBudget:
         pass
 
 
-def test_only_the_rows_and_no_limit_decide_the_bytes(tmp_path, monkeypatch):
+@pytest.mark.parametrize("relaxed", [{}, {"window": "gaps", "epsilon": 1}])
+def test_only_the_rows_and_no_limit_decide_the_bytes(tmp_path, monkeypatch, relaxed):
     monkeypatch.setattr("gridcli.tiles.group.FIRST_CAPACITY", 5)
     monkeypatch.setattr("gridcli.tiles.group.SURE_CAPACITY", 0)
     monkeypatch.setattr("gridcli.raster.run.BYTES_PER_CLUSTERED_TILE", 1_000)
@@ -192,12 +193,13 @@ def test_only_the_rows_and_no_limit_decide_the_bytes(tmp_path, monkeypatch):
             paths.append(path)
         monkeypatch.setattr(projection, "PIECE", int(rng.integers(10, 5_000)))
         monkeypatch.setattr("gridcli.raster.projecting.PIECE", projection.PIECE)
+        monkeypatch.setattr("gridcli.raster.relax.rows.SLICE_TILES", int(rng.integers(1, 2_000)))
         sizes = TableSizes(int(rng.integers(1, 200)), 1 << int(rng.integers(13, 16)))
         monkeypatch.setattr(TableSizes, "within", lambda _limit, sizes=sizes: sizes)
         with Workspace(1 + trial % 4) as space:
             if trial % 2:
                 monkeypatch.setattr(space, "budget", StingyBudget(spills=trial % 4 == 1))
-            found = run(paths, Grid.degrees(4), tau=3, mu=2, space=space)
+            found = run(paths, Grid.degrees(4), tau=3, mu=2, space=space, **relaxed)
             assert (space.spill.size > 0) == bool(trial % 2)
             assert found.counts.reasons[Reason.NULL_ISLAND] > 0
             assert len(found.hubs) >= 3

@@ -20,7 +20,7 @@ from gridcli.cli.options import (
     summary_option,
 )
 from gridcli.cli.screen import warn
-from gridcli.cli.summary import json_bytes, print_summary, summary_record, why_no_hub
+from gridcli.cli.summary import json_bytes, print_summary, summary_record, tiles_record, why_no_hub
 from gridcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -148,20 +148,19 @@ def _on_one_grid(run: _Run, m: int, older: TilesFile | None) -> _Found:
     from gridcli.raster.run import ClusterOptions, cluster_tiles, significant_tiles, timed
 
     seconds: dict[str, float] = {}
-    grid, tau = run.source.grid.coarsened(m), run.clustering.tau
-    with timed(seconds, "read" if m == 1 else "coarsen"):
-        blocks = coarser_blocks(run.source, m, run.space, stop=run.stop, least=tau)
-        tiles = significant_tiles(blocks, grid, tau, run.space)
+    grid = run.source.grid.coarsened(m)
     options = ClusterOptions(**vars(run.clustering))
+    with timed(seconds, "read" if m == 1 else "coarsen"):
+        least = options.least_count
+        blocks = coarser_blocks(run.source, m, run.space, stop=run.stop, least=least)
+        tiles = significant_tiles(
+            blocks, grid, options.tau, run.space, options.relaxation, stop=run.stop
+        )
     hubs = cluster_tiles(tiles, options, run.space, stop=run.stop, seconds=seconds)
     if older is not None:
         hubs = take_over(hubs, older)
     layers = hub_layers(hubs, run.clustering, run.target, memory_bytes=run.space.budget.room)
-    counted = {
-        "distinct": blocks.distinct,
-        "significant": len(tiles),
-        "largest_count": blocks.largest,
-    }
+    counted = tiles_record(tiles, run.clustering, distinct=blocks.distinct, largest=blocks.largest)
     return _Found(grid, layers, {"tiles": counted, "hubs": len(hubs)}, seconds)
 
 
@@ -188,21 +187,29 @@ def _adaptively(run: _Run, coarsenings: tuple[int, ...], *, without_rims: bool) 
         without_rims=without_rims,
         memory_bytes=run.space.budget.room,
     )
+    counted = [
+        tiles_record(
+            level.hubs.tiles,
+            run.clustering,
+            distinct=level.distinct_tiles,
+            largest=level.largest_count,
+        )
+        for level in levels
+    ]
     told = [
         {
             "coarsen": level.coarsen,
             "grid": level.hubs.tiles.grid.name,
-            "distinct": level.distinct_tiles,
-            "significant": len(level.hubs.tiles),
+            **{name: n for name, n in tiles.items() if name != "largest_count"},
             "hubs": len(level.hubs),
             "rims": level.n_rims,
         }
-        for level in levels
+        for level, tiles in zip(levels, counted, strict=True)
     ]
     parts = {
         "tiles": {
+            **{name: sum(tiles[name] for tiles in counted) for name in counted[0]},
             "distinct": levels[0].distinct_tiles,
-            "significant": sum(len(level.hubs.tiles) for level in levels),
             "largest_count": max(level.largest_count for level in levels),
         },
         "levels": told,

@@ -164,11 +164,23 @@ class ClusterChoice:
     mu: int
     delta: int
     metric: str
+    window: str | None
+    epsilon: int | None
 
     def __post_init__(self) -> None:
         for option in ("tau", "mu", "delta"):
             if getattr(self, option) < 1:
                 raise UsageError(f"--{option} must be at least 1.")
+        if self.epsilon is not None and self.epsilon >= self.tau:
+            raise UsageError(
+                f"--epsilon {self.epsilon} must be below --tau {self.tau}: it is how many points "
+                "a tile beside significant ones may lack, and every tile has at least one."
+            )
+
+    @property
+    def is_relaxed(self) -> bool:
+        """Whether tiles with fewer than tau points can count."""
+        return self.window is not None or self.epsilon is not None
 
 
 @dataclass(frozen=True)

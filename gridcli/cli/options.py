@@ -22,7 +22,7 @@ from gridcli.cli.choices import (
 )
 from gridcli.cli.resources import MemoryChoice, ResourceChoice
 from gridcli.cli.targets import OutputChoice, ScreenChoice
-from gridcli.cli.values import BadLimit, Box, Count, Counts, Crs, Lines, Names, Scale, Size
+from gridcli.cli.values import BadLimit, Box, Count, Counts, Crs, Lines, Names, Scale, Size, Window
 from gridcli.output.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -144,7 +144,11 @@ output_options = bundle(
         type=click.Choice(FORMATS),
         help="Format of standard output, or else of the hubs, where no suffix says it.",
     ),
-    click.option("--tiles", metavar="FILE", help="Also write the significant tiles."),
+    click.option(
+        "--tiles",
+        metavar="FILE",
+        help="Also write the tiles that can be part of hubs.",
+    ),
     click.option("--clusters", metavar="FILE", help="Also write the outlines of the hubs."),
     click.option(
         "--geometry",
@@ -220,6 +224,20 @@ cluster_options = bundle(
         default="chebyshev",
         show_default=True,
         help="Distance between tiles: 8 or 4 neighbours.",
+    ),
+    click.option(
+        "--window",
+        type=Window(),
+        is_flag=False,
+        flag_value="gaps",
+        help="Also take the tiles of 2 x 2 blocks that hold --tau points together: where no tile "
+        "of them is significant by itself (gaps, if no value is given), or all such blocks.",
+    ),
+    click.option(
+        "--epsilon",
+        type=Count(),
+        metavar="E",
+        help="Also take tiles that lack at most E points and have two significant neighbours.",
     ),
 )
 

@@ -31,6 +31,7 @@ from gridcli.cli.summary import (
     print_summary,
     rows_record,
     summary_record,
+    tiles_record,
     why_no_hub,
 )
 from gridcli.errors import UsageError
@@ -157,11 +158,12 @@ def raster(
                 **vars(clustering),
                 "inputs": len(reader.inputs),
                 "rows": rows_record(result.counts),
-                "tiles": {
-                    "distinct": result.distinct_tiles,
-                    "significant": len(hubs.tiles),
-                    "largest_count": result.largest_count,
-                },
+                "tiles": tiles_record(
+                    hubs.tiles,
+                    clustering,
+                    distinct=result.distinct_tiles,
+                    largest=result.largest_count,
+                ),
                 "hubs": len(hubs),
                 "threads": space.threads,
             },

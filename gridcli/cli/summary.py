@@ -17,8 +17,10 @@ from gridcli.cli.screen import write_error
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from gridcli.cli.choices import ClusterChoice
     from gridcli.grid.grid import Grid
     from gridcli.points.batch import RowCounts
+    from gridcli.tiles.tiles import TileBlocks
 
 TEXT_WIDTH = 100
 MANY_BAD = 0.1
@@ -71,6 +73,16 @@ def json_bytes(record: dict[str, Any]) -> bytes:
     return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode(
         "utf-8", "surrogateescape"
     )
+
+
+def tiles_record(
+    tiles: TileBlocks, clustering: ClusterChoice, *, distinct: int, largest: int
+) -> dict[str, int]:
+    """Return how many tiles there are, and how many of them count, by kind where kinds differ."""
+    from gridcli.tiles.tiles import tally_kinds
+
+    counting = tally_kinds(tiles) if clustering.is_relaxed else {"significant": len(tiles)}
+    return {"distinct": distinct, **counting, "largest_count": largest}
 
 
 def rows_record(counts: RowCounts) -> dict[str, int]:
@@ -132,6 +144,9 @@ def _summary_lines(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if "significant" in tiles:
         significant = f"{tiles['significant']:,} with at least {record['tau']:,} points"
         yield "significant tiles", significant
+    for option in ("window", "epsilon"):
+        if record.get(option) is not None and option in tiles:
+            yield f"added by {option}", f"{tiles[option]:,}"
     for level in record.get("levels", []):
         found = f"{level['hubs']:,} hubs, {level['significant']:,} significant of"
         yield f"coarsen {level['coarsen']:,}", f"{found} {level['distinct']:,} tiles"

@@ -93,6 +93,24 @@ class Duration(click.ParamType[float]):
         return float(match[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0}[match[2] or "s"]
 
 
+class Window(click.ParamType[str]):
+    """Which blocks of tiles `--window` keeps: gaps or all."""
+
+    name = "gaps|all"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the value in small letters."""
+        text = str(value).strip().lower()
+        if text not in {"gaps", "all"}:
+            self.fail(
+                f"{value!r} is neither gaps nor all. For the usual window, put another option "
+                "behind --window, or write --window gaps.",
+                param,
+                ctx,
+            )
+        return text
+
+
 class Counts(click.ParamType[tuple[int, ...]]):
     """Several numbers of things, ascending: 1,2,5,10."""
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gridcli.output.layer import Geometry, Layer, LayerBatch
+from gridcli.tiles.tiles import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,7 +49,15 @@ PLANAR_NAMES = {
 """What columns are called where the units are those of planar coordinates."""
 
 
-def gridcli_record(grid: Grid, tau: int, mu: int, delta: int, metric: str) -> dict[str, Any]:
+def gridcli_record(
+    grid: Grid,
+    tau: int,
+    mu: int,
+    delta: int,
+    metric: str,
+    window: str | None = None,
+    epsilon: int | None = None,
+) -> dict[str, Any]:
     """Return the ``gridcli`` record that every output file carries (JSON-ready)."""
     return {
         "format_version": FORMAT_VERSION,
@@ -57,8 +66,8 @@ def gridcli_record(grid: Grid, tau: int, mu: int, delta: int, metric: str) -> di
         "mu": mu,
         "delta": delta,
         "metric": metric,
-        "window": None,
-        "epsilon": None,
+        "window": window,
+        "epsilon": epsilon,
     }
 
 
@@ -101,7 +110,7 @@ def hub_rows(hubs: Hubs, columns: Iterable[str], rows: slice) -> Any:
 
 
 def tiles_layer(hubs: Hubs, record: dict[str, Any], *, crs: str | None = None) -> Layer:
-    """Return the layer "tiles": one polygon a significant tile, made batch by batch.
+    """Return the layer "tiles": one polygon a tile that counts, made batch by batch.
 
     Parameters
     ----------
@@ -136,13 +145,22 @@ def tiles_layer(hubs: Hubs, record: dict[str, Any], *, crs: str | None = None) -
                     pa.array(part.x),
                     pa.array(part.y),
                     pa.array(part.count),
-                    pa.repeat("significant", len(hub)),
+                    _kinds(part),
                     pa.array(hubs.hub_id).take(in_hub),
                     hub_key.take(in_hub),
                 ]
                 yield LayerBatch(pa.RecordBatch.from_arrays(columns, schema=schema), _boxes(part))
 
     return Layer("tiles", schema, "polygon", len(tiles), batches, tiles.grid.planar, crs, record)
+
+
+def _kinds(tiles: Tiles) -> Any:
+    """Return the name of the kind of each tile."""
+    import pyarrow as pa
+
+    if tiles.kind is None:
+        return pa.repeat(KINDS[0], len(tiles))
+    return pa.array(KINDS).take(pa.array(tiles.kind))
 
 
 def _hub_column(hubs: Hubs, name: str, rows: slice) -> Any:

@@ -65,7 +65,8 @@ class Hubs:
     Attributes
     ----------
     tiles : TileBlocks
-        All significant tiles (count >= tau), also those whose component is below mu.
+        All significant tiles (count >= tau), and those that count all the same (their `kind`);
+        also those whose component is below mu.
     labels : TileLabels
         What `labelled_blocks` tells of the tiles.
     hub_id : ndarray of int64

@@ -43,6 +43,7 @@ LATER_KERNELS = (
     "gridcli.tiles.kernels",
 )
 """What a first run compiles beside its reading, in this order."""
+RELAX_KERNELS = ("gridcli.raster.relax.kernels",)
 
 BYTES_PER_CLUSTERED_TILE = 160
 """Memory for each tile that is agglomerated as part of one slice, and described: measured 70 to
@@ -152,7 +153,8 @@ def find_hubs(
     Interrupted
         A signal arrived.
     """
-    compile_ahead(LATER_KERNELS)
+    is_relaxed = options.relaxation is not None
+    compile_ahead((*LATER_KERNELS, *RELAX_KERNELS) if is_relaxed else LATER_KERNELS)
     seconds: dict[str, float] = {}
     with timed(seconds, "contract"):
         table, counts = count_points(
