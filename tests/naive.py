@@ -291,6 +291,30 @@ def rims(
     return found
 
 
+# --- Explaining a place -------------------------------------------------------------------------
+
+
+def is_in_hub(
+    count: dict[tuple[int, int], int],
+    tile: tuple[int, int],
+    tau: int,
+    mu: int,
+    delta: int,
+    metric: str,
+    columns: int,
+) -> bool:
+    """Whether a tile belongs to a component of at least mu tiles of at least tau points."""
+    significant = {other for other, n in count.items() if n >= tau}
+    components = agglomerate(significant, delta, metric, columns)
+    return any(tile in component and len(component) >= mu for component in components)
+
+
+def nearest_change(answers: dict[int, bool], now: int) -> int | None:
+    """The value nearest to `now` whose answer is another one; None where there is none."""
+    others = [value for value, answer in answers.items() if answer != answers[now]]
+    return min(others, key=lambda value: abs(value - now), default=None)
+
+
 # --- Reading: numbers and CSV -------------------------------------------------------------------
 
 

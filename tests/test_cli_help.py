@@ -122,7 +122,7 @@ def test_the_example_runs(name, tmp_path, monkeypatch, capfd) -> None:
     if name == "contract":
         shutil.move("trips", "day")
         shutil.copytree("day", words[1])
-    if name in {"agglomerate", "sweep"}:
+    if name in {"agglomerate", "sweep", "explain"}:
         assert run(cli, ["contract", "trips", "-o", words[1]]) == 0
     if name == "diff":
         for part, tiles in enumerate(words[1:]):

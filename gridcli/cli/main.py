@@ -17,6 +17,7 @@ COMMANDS = {
     "merge": "gridcli.cli.merge",
     "sweep": "gridcli.cli.sweep",
     "diff": "gridcli.cli.diff",
+    "explain": "gridcli.cli.explain",
     "inspect": "gridcli.cli.inspect",
     "generate": "gridcli.cli.generate",
     "completion": "gridcli.cli.completion",

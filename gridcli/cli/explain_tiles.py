@@ -1,0 +1,79 @@
+"""A file of tiles as the source of `gridcli explain`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gridcli.cli.explain_place import Answer, place_of
+from gridcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from gridcli.cli.explain import Request
+    from gridcli.raster.run import ClusterOptions
+    from gridcli.raster.tilesfile import TilesFile
+
+NEEDED = ("tau", "mu")
+"""What must be given where a file has no record; for the others there are usual values."""
+
+
+def answer(request: Request) -> Answer:
+    """Explain a place of a file of tiles.
+
+    Raises
+    ------
+    UsageError
+        There is no such place, the file was made with other parameters than those given, or it
+        is of another kind.
+    InputError
+        The file is missing, no file of tiles, or corrupt.
+    """
+    from gridcli.raster.explain.tilesfile import explain_in_tiles
+    from gridcli.raster.tilesfile import open_tiles
+
+    file = open_tiles(request.source)
+    if file.grid is None:
+        raise UsageError(
+            f"{file.path} holds no hub, and nothing that tells its grid. Write the tiles in a "
+            "format that carries a record of the run, such as .parquet or .geojson."
+        )
+    options = _options(request, file)
+    with request.resources.workspace() as space:
+        found = explain_in_tiles(
+            file, file.grid, place_of(request.at, file.grid), options, space, stop=request.stop
+        )
+    note = (
+        "A file of tiles holds those of the hubs and other significant ones, so it can tell "
+        "neither of a smaller tau nor of coarser tiles. A state can: gridcli contract INPUTS -o "
+        "day.state.parquet, then gridcli explain day.state.parquet with the same options."
+    )
+    return Answer("tiles", file.path, found, (note,))
+
+
+def _options(request: Request, file: TilesFile) -> ClusterOptions:
+    """Return the parameters that the file was made with."""
+    from gridcli.raster.run import ClusterOptions
+
+    given = {name: getattr(request.clustering, name) for name in request.given}
+    if not file.record:
+        missing = [f"--{name}" for name in NEEDED if name not in given]
+        if missing:
+            raise UsageError(
+                f"{file.path} carries no record of the run that made it: give "
+                f"{' and '.join(missing)} as they were then (and --delta and --metric, where they "
+                "were not the usual ones)."
+            )
+        return ClusterOptions(**given)
+    made = {name: file.record.get(name) for name in vars(ClusterOptions())}
+    for name, value in given.items():
+        if value != made[name]:
+            raise UsageError(
+                f"{file.path} was made with --{name} {made[name]}, and holds no tiles that would "
+                f"tell of --{name} {value}. Leave it out; or make a state with gridcli contract, "
+                "and explain that."
+            )
+    return ClusterOptions(
+        tau=int(file.record["tau"]),
+        mu=int(file.record["mu"]),
+        delta=int(file.record["delta"]),
+        metric=str(file.record["metric"]),
+    )

@@ -1,0 +1,163 @@
+"""A place of a state explained: all tiles are known, down to a single point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gridcli.errors import UsageError
+from gridcli.grid.keys import pack, unpack
+from gridcli.raster.coarsen import coarser_blocks
+from gridcli.raster.explain.flood import FLOOD_TILES, flood, reaches
+from gridcli.raster.explain.lookup import CoarserLookup, RunLookup, count_of
+from gridcli.raster.explain.place import (
+    Change,
+    Explanation,
+    located,
+    tile_at,
+    tiles_around,
+)
+from gridcli.raster.run import cluster_tiles, significant_tiles
+
+if TYPE_CHECKING:
+    from gridcli.grid.grid import Grid
+    from gridcli.raster.run import ClusterOptions
+    from gridcli.runtime.signals import StopFlag
+    from gridcli.runtime.workspace import Workspace
+    from gridcli.tiles.runs import SortedRun
+
+COARSENINGS = (2, 5, 10, 20, 50, 100)
+
+
+@dataclass(frozen=True)
+class _Component:
+    """The tiles that hang together with the place's tile."""
+
+    tiles: int
+    points: int
+    smallest: tuple[int, int]
+
+
+def explain_in_state(
+    run: SortedRun,
+    grid: Grid,
+    place: tuple[float, float],
+    options: ClusterOptions,
+    space: Workspace,
+    *,
+    stop: StopFlag,
+    most: int = FLOOD_TILES,
+) -> Explanation:
+    """Return why a place is in a hub of a state, or in none.
+
+    Only the blocks around the place are read, unless more than `most` significant tiles hang
+    together there: then all tiles are clustered, in bounded memory, to count them.
+
+    Parameters
+    ----------
+    run : SortedRun
+        Every tile with a point.
+    grid : Grid
+    place : tuple of float
+        x and y, or longitude and latitude in degrees.
+    options : ClusterOptions
+    space : Workspace
+    stop : StopFlag
+    most : int
+        Look at no more tiles one by one.
+
+    Raises
+    ------
+    UsageError
+        No tile has this place.
+    InputError
+        A block of the state is corrupt.
+    ResourceError
+        All tiles must be clustered, and their hubs do not fit.
+    Interrupted
+        A signal arrived.
+    """
+    tile = tile_at(grid, place)
+    lookup = RunLookup(run, grid)
+    around = flood(lookup, tile, options, stop, most=most)
+    component = _Component(around.tiles, around.points, _indexes(around.smallest))
+    if not around.is_complete:
+        # More than `most` tiles are a hub of as many: smaller ones need not be known.
+        least = replace(options, mu=most)
+        component = _of_all(run, grid, tile, least, space, stop)
+    is_in_hub = component.tiles >= options.mu
+    neighbours, n_near = tiles_around(lookup, tile, options, absent=0)
+    coarsen, tried = _coarsening(lookup, tile, options, stop, is_in_hub=is_in_hub, most=most)
+    largest_tau = around.largest_tau
+    x, y = component.smallest
+    return Explanation(
+        place=place,
+        grid=grid,
+        options=options,
+        tile=replace(located(grid, [tile])[0], count=count_of(lookup, tile)),
+        kind=None,
+        hub_key=f"{grid.name}/{x}/{y}" if is_in_hub else None,
+        component=(component.tiles, component.points),
+        neighbours=neighbours,
+        n_near=n_near,
+        tau=Change(
+            largest_tau + 1 if is_in_hub and largest_tau is not None else largest_tau,
+            is_known=not around.is_cut,
+        ),
+        mu=Change(component.tiles + is_in_hub or None),
+        coarsen=coarsen,
+        tried=tried,
+    )
+
+
+def _coarsening(
+    lookup: RunLookup,
+    tile: tuple[int, int],
+    options: ClusterOptions,
+    stop: StopFlag,
+    *,
+    is_in_hub: bool,
+    most: int,
+) -> tuple[Change, tuple[int, ...]]:
+    """Return the first coarsening that changes the answer, and those that were tried."""
+    tried: tuple[int, ...] = ()
+    if options.mu > most:
+        return Change(None, is_known=False), tried
+    for m in COARSENINGS:
+        try:
+            coarser = CoarserLookup(lookup, m)
+        except UsageError:  # tiles beyond any index, or of a grid that has no coarser one
+            break
+        tried += (m,)
+        if reaches(coarser, (tile[0] // m, tile[1] // m), options, stop) != is_in_hub:
+            return Change(m), tried
+    return Change(None, is_known=False), tried
+
+
+def _of_all(
+    run: SortedRun,
+    grid: Grid,
+    tile: tuple[int, int],
+    options: ClusterOptions,
+    space: Workspace,
+    stop: StopFlag,
+) -> _Component:
+    """Return a component that has mu tiles or more, by clustering all tiles."""
+    blocks = coarser_blocks(run, 1, space, stop=stop, least=options.tau)
+    tiles = significant_tiles(blocks, grid, options.tau, space)
+    hubs = cluster_tiles(tiles, options, space, stop=stop, seconds={})
+    key = pack(*np.array([tile], np.int64).T)
+    for block, hub_of_block in hubs.labelled_blocks():
+        at = int(np.searchsorted(pack(block.x, block.y), key)[0])
+        if at < len(block) and (block.x[at], block.y[at]) == tile:
+            hub = int(hub_of_block[at])
+            x, y = hubs.hub_key[hub].split("/")[1:]
+            return _Component(int(hubs.n_tiles[hub]), int(hubs.points[hub]), (int(x), int(y)))
+    raise AssertionError("a significant tile is not among the significant tiles")
+
+
+def _indexes(key: int) -> tuple[int, int]:
+    x, y = unpack(np.array([key], np.uint64))
+    return int(x[0]), int(y[0])
