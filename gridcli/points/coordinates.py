@@ -53,18 +53,23 @@ def require_numeric(schema: Any, column: str, name: str) -> None:
         The column and its file, for the message.
     """
     type_ = schema.field(column).type
+    if not is_numeric(type_):
+        raise UsageError(
+            f"{name}: the column {column!r} has type {type_}, which is no coordinate. "
+            "Name a column of numbers (or of texts that are numbers)."
+        )
+
+
+def is_numeric(type_: Any) -> bool:
+    """Whether a column of the type can hold numbers, or texts that are numbers."""
     inner = type_.value_type if pa.types.is_dictionary(type_) else type_
-    if not (
+    return bool(
         pa.types.is_floating(inner)
         or pa.types.is_integer(inner)
         or pa.types.is_decimal(inner)
         or _is_text(inner)
         or pa.types.is_null(inner)
-    ):
-        raise UsageError(
-            f"{name}: the column {column!r} has type {type_}, which is no coordinate. "
-            "Name a column of numbers (or of texts that are numbers)."
-        )
+    )
 
 
 def read_pair(
@@ -92,7 +97,7 @@ def read_column(array: Any, scale: Fraction | None) -> Coordinates:
     Decimals are integers in units of their last digit; where these do not fit 64 bits they are
     read as doubles without `scale`, and with it those rows are out of range.
     """
-    array = _plain(array)
+    array = plain(array)
     type_ = array.type
     if pa.types.is_floating(type_) and scale is None:
         values = _numpy(array)
@@ -183,7 +188,7 @@ def _as_doubles(array: Any) -> Coordinates:
 
     Arrow's own cast from decimals is not correctly rounded, so they go through their digits.
     """
-    array = _plain(array)
+    array = plain(array)
     if pa.types.is_decimal(array.type):
         return _read_text(array.cast(pa.string()), None)
     return read_column(array, None)
@@ -207,7 +212,7 @@ def _same_unit(x: Coordinates, y: Coordinates) -> tuple[Coordinates, Coordinates
     return result[0], result[1]
 
 
-def _plain(array: Any) -> Any:
+def plain(array: Any) -> Any:
     """Return an array without dictionary, in a layout that the readers below know."""
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()

@@ -1,4 +1,4 @@
-"""Reading coordinates straight out of CSV text, in one pass and without copying a cell."""
+"""Reading text in one pass and without copying a cell: coordinates of CSV, dates and times."""
 
 from __future__ import annotations
 
@@ -190,3 +190,163 @@ def read_points(
             n_ragged += 1
             n_odd = n_odd_before
     return n_rows, n_odd, n_ragged
+
+
+# Reasons, as in gridcli.points.batch.Reason; kernels read module constants only.
+NULL = 3
+NOT_A_NUMBER = 4
+
+BLANK = ord(" ")
+DASH = ord("-")
+COLON = ord(":")
+LOWER = 32
+"""Set in ASCII letters that are small."""
+DAY_S = 86_400
+MICRO = 1_000_000
+
+
+@part
+def _is_space(character):
+    return character == BLANK or 9 <= character <= 13
+
+
+@part
+def _two_digits(text, at, end):
+    """Return the number that two digits make; -1 where there are none."""
+    if at + 2 > end:
+        return -1
+    tens = np.int64(text[at]) - ZERO
+    ones = np.int64(text[at + 1]) - ZERO
+    return tens * 10 + ones if 0 <= tens <= 9 and 0 <= ones <= 9 else -1
+
+
+@part
+def _is_null_word(text, start, end):
+    """Whether a trimmed cell is empty, NULL or NA, in any case."""
+    if end - start == 4:
+        return (
+            text[start] | LOWER == ord("n")
+            and text[start + 1] | LOWER == ord("u")
+            and text[start + 2] | LOWER == ord("l")
+            and text[start + 3] | LOWER == ord("l")
+        )
+    is_na = end - start == 2 and text[start] | LOWER == ord("n") and text[start + 1] | LOWER == 97
+    return end == start or is_na
+
+
+@part
+def _days(text, start, end):
+    """Return the days from 1970-01-01 to a date YYYY-MM-DD, and whether there is one.
+
+    Days are counted from March, so that a leap day is a year's last (H. Hinnant,
+    chrono-compatible low-level date algorithms, 2013).
+    """
+    century = _two_digits(text, start, end)
+    rest = _two_digits(text, start + 2, end)
+    month = _two_digits(text, start + 5, end)
+    day = _two_digits(text, start + 8, end)
+    if century < 0 or rest < 0 or month < 1 or month > 12 or day < 1:
+        return 0, False
+    year = century * 100 + rest
+    if year < 1 or text[start + 4] != DASH or text[start + 7] != DASH:
+        return 0, False
+    is_leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    if month == 2:
+        last = 29 if is_leap else 28
+    else:
+        last = 30 if month == 4 or month == 6 or month == 9 or month == 11 else 31
+    if day > last:
+        return 0, False
+    since_march = (month + 9) % 12
+    year -= since_march >= 10
+    of_year = (153 * since_march + 2) // 5 + day - 1
+    return year * 365 + year // 4 - year // 100 + year // 400 + of_year - 719_468, True
+
+
+@part
+def _zone_minutes(text, at, end):
+    """Return the minutes of a zone +HH, +HHMM or +HH:MM, and whether there is one."""
+    if text[at] != DASH and text[at] != ord("+"):
+        return 0, False
+    sign = -1 if text[at] == DASH else 1
+    hours = _two_digits(text, at + 1, end)
+    minutes = 0
+    at += 3
+    if hours >= 0 and at < end:
+        at += text[at] == COLON
+        minutes = _two_digits(text, at, end)
+        at += 2
+    is_zone = 0 <= hours < 24 and minutes >= 0 and hours * 60 + minutes < 24 * 60 and at == end
+    return sign * (hours * 60 + minutes), is_zone
+
+
+@part
+def _micros(text, start, end):
+    """Return the microseconds of a trimmed cell since 1970, and whether it is an instant."""
+    days, is_date = _days(text, start, end)
+    at = start + 10
+    if not is_date or at == end:
+        return days * DAY_S * MICRO, is_date
+    hour = _two_digits(text, at + 1, end)
+    minute = _two_digits(text, at + 4, end)
+    is_clock = text[at] == BLANK or text[at] | LOWER == ord("t")
+    if not is_clock or hour < 0 or hour > 23 or minute < 0 or minute > 59:
+        return 0, False
+    if text[at + 3] != COLON:
+        return 0, False
+    seconds = days * DAY_S + hour * 3600 + minute * 60
+    micros = 0
+    at += 6
+    if at < end and text[at] == COLON:
+        second = _two_digits(text, at + 1, end)
+        if second < 0 or second > 59:
+            return 0, False
+        seconds += second
+        at += 3
+        if at < end and text[at] == POINT:
+            at += 1
+            first = at
+            power = MICRO
+            while at < end and ZERO <= text[at] <= ZERO + 9:
+                power //= 10
+                micros += (np.int64(text[at]) - ZERO) * power
+                at += 1
+            if at == first or at > first + 9:
+                return 0, False
+    if at == end:
+        return seconds * MICRO + micros, True
+    if text[at] == BLANK:
+        at += 1
+    if text[at] | LOWER == ord("z"):
+        return seconds * MICRO + micros, at + 1 == end
+    offset, is_zone = _zone_minutes(text, at, end)
+    return (seconds - offset * 60) * MICRO + micros, is_zone
+
+
+@kernel("uint8[:], int32[:], int64[:], uint8[:]")
+def read_instants(text, start, micros, reason):
+    """Read texts as dates and times in ISO 8601, as `gridcli.points.filterinstants` does.
+
+    Parameters
+    ----------
+    text : ndarray of uint8
+        All cells, one after the other.
+    start : ndarray of int32, shape (n + 1,)
+        Where each cell begins, and where the last one ends.
+    micros : ndarray of int64, shape (n,)
+        Receives microseconds since 1970-01-01 UTC, rounded down; 0 where there is a reason.
+    reason : ndarray of uint8, shape (n,)
+        Receives 0, `NULL` or `NOT_A_NUMBER`.
+    """
+    for row in range(len(micros)):
+        begin = start[row]
+        end = start[row + 1]
+        while begin < end and _is_space(text[begin]):
+            begin += 1
+        while end > begin and _is_space(text[end - 1]):
+            end -= 1
+        value, is_instant = _micros(text, begin, end)
+        micros[row] = value if is_instant else 0
+        reason[row] = 0
+        if not is_instant:
+            reason[row] = NULL if _is_null_word(text, begin, end) else NOT_A_NUMBER

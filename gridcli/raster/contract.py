@@ -10,12 +10,13 @@ from gridcli.raster.screening import RowScreen
 from gridcli.runtime.workers import share_out
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gridcli.grid.grid import Grid
     from gridcli.grid.project import Selection
     from gridcli.points.reader import OrderedChunk
     from gridcli.points.rejects import RejectsWriter
+    from gridcli.raster.projecting import RowProjector
     from gridcli.raster.unique.table import DistinctRows
     from gridcli.runtime.progress import Progress
     from gridcli.runtime.signals import StopFlag
@@ -37,6 +38,8 @@ class Contraction:
         Told of every bad row.
     distinct : DistinctRows or None
         Collects the used rows, to be counted into the table later, each distinct one once.
+    make_projector : callable, optional
+        Makes each thread's projector, where keys are not those of the grid's tiles.
 
     Attributes
     ----------
@@ -54,12 +57,14 @@ class Contraction:
         *,
         rejects: RejectsWriter | None = None,
         distinct: DistinctRows | None = None,
+        make_projector: Callable[[Selection], RowProjector] | None = None,
     ) -> None:
         self.grid = grid
         self.selection = selection
         self.table = table
         self.rejects = rejects
         self.distinct = distinct
+        self.make_projector = make_projector
         self.counts = RowCounts()
         self.sample: PointBatch | None = None
         self._lock = threading.Lock()
@@ -109,7 +114,8 @@ class _ContractionWorker:
         self._job = job
         self._progress = progress
         self._stop = stop
-        self._screen = RowScreen(job.grid, job.selection, job.rejects)
+        projector = None if job.make_projector is None else job.make_projector(job.selection)
+        self._screen = RowScreen(job.grid, job.selection, job.rejects, projector)
         self._appender = job.table.appender()
         self._distinct = None if job.distinct is None else job.distinct.appender()
 

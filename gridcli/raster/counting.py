@@ -16,11 +16,12 @@ from gridcli.runtime.workers import call
 from gridcli.tiles.table import TableSizes, TileTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from gridcli.grid.grid import Grid
     from gridcli.points.reader import OrderedChunk, PointReader
     from gridcli.points.rejects import RejectsWriter
+    from gridcli.raster.projecting import RowProjector
     from gridcli.raster.unique.rule import UniqueRule
     from gridcli.raster.unique.table import DistinctRows
     from gridcli.runtime.progress import Progress
@@ -127,6 +128,7 @@ def count_points(
     stop: StopFlag,
     rejects: RejectsWriter | None = None,
     checkpoint: Checkpointing | None = None,
+    make_projector: Callable[[Selection], RowProjector] | None = None,
 ) -> tuple[TileTable, RowCounts]:
     """Contract all points of a reader; return the table, and what became of the rows.
 
@@ -141,6 +143,8 @@ def count_points(
     rejects : RejectsWriter, optional
     checkpoint : Checkpointing, optional
         What was counted before; and where to save what is counted now, between two inputs.
+    make_projector : callable, optional
+        Makes each thread's projector, where keys are not those of the grid's tiles.
 
     Raises
     ------
@@ -162,7 +166,9 @@ def count_points(
         table = TileTable(sizes, budget=space.budget, spill=checkpoint.spill, runs=checkpoint.runs)
     selection = Selection(rules.bbox, rules.keep_null_island)
     distinct = None if rules.unique is None else _collector(rules.unique, grid, space, threads)
-    job = Contraction(grid, selection, table, rejects=rejects, distinct=distinct)
+    job = Contraction(
+        grid, selection, table, rejects=rejects, distinct=distinct, make_projector=make_projector
+    )
     if checkpoint is not None:
         job.counts.add(checkpoint.counts)
     progress.start(reader.total_bytes, "contract")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,13 @@ class KeyedRows:
         if isinstance(self.rows, range):
             return positions + self.rows.start
         return self.rows[positions]
+
+
+class RowProjector(Protocol):
+    """What turns batches into keys, be it of places alone (`BatchProjector`) or of more."""
+
+    def pieces(self, batch: PointBatch) -> Iterator[KeyedRows]:
+        """Yield all rows of a batch, each in one piece."""
 
 
 class BatchProjector:

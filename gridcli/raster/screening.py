@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from gridcli.points.reader import OrderedChunk
     from gridcli.points.rejects import RejectsWriter
+    from gridcli.raster.projecting import RowProjector
 
 
 class RowScreen:
@@ -32,11 +33,19 @@ class RowScreen:
     selection : Selection
     rejects : RejectsWriter or None
         Told of every bad row; shared by all threads.
+    projector : RowProjector or None
+        Makes other keys than those of the grid's tiles.
     """
 
-    def __init__(self, grid: Grid, selection: Selection, rejects: RejectsWriter | None) -> None:
+    def __init__(
+        self,
+        grid: Grid,
+        selection: Selection,
+        rejects: RejectsWriter | None,
+        projector: RowProjector | None = None,
+    ) -> None:
         self._grid = grid
-        self._projector = BatchProjector(grid, selection)
+        self._projector = BatchProjector(grid, selection) if projector is None else projector
         self._rejects = rejects
         self._tally = np.zeros(max(OUTSIDE_INT32, *Reason) + 1, np.int64)
         self._counts = RowCounts()
