@@ -32,6 +32,7 @@ from gridcli.cli.summary import (
     rows_record,
     summary_record,
 )
+from gridcli.cli.unique import unique_options
 from gridcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from gridcli.cli.resources import ResourceChoice
     from gridcli.cli.states import StateChoice
     from gridcli.cli.targets import ScreenChoice
+    from gridcli.cli.unique import UniqueChoice
     from gridcli.states.build import Addition
     from gridcli.states.checkpoint import Checkpoint
     from gridcli.states.info import StateInfo
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 @click.command()
 @input_options
 @place_options
+@unique_options
 @grid_options
 @state_options
 @bad_row_options
@@ -58,6 +61,7 @@ def contract(
     context: click.Context,
     source: InputChoice,
     places: PlaceChoice,
+    uniqueness: UniqueChoice,
     size: GridChoice,
     target: StateChoice,
     bad_rows: BadRowChoice,
@@ -77,6 +81,7 @@ def contract(
     grid = size.grid(planar=source.planar)
     places.check(planar=source.planar)
     target.check(source.inputs, lists_rejects=bad_rows.rejects is not None)
+    uniqueness.check(is_resumable=target.folder is not None)
     names = [target.output, *(n for n in (bad_rows.rejects, summary) if n is not None)]
 
     from gridcli.output.atomic import OutputSet
@@ -92,9 +97,12 @@ def contract(
 
     check_state_name(target.output)
     check_targets(names, overwrite=target.overwrite, replaceable=target.replaceable)
-    rules = RowRules(places.keep_null_island, places.bbox, bad_rows.limit())
-    read_options = source.read_options(resources, keep_origin=bad_rows.rejects is not None)
-    plan = StateInfo(grid, state_rules(source, places))
+    unique = uniqueness.rule
+    rules = RowRules(places.keep_null_island, places.bbox, bad_rows.limit(), unique)
+    read_options = uniqueness.reading(
+        source.read_options(resources, keep_origin=bad_rows.rejects is not None)
+    )
+    plan = StateInfo(grid, state_rules(source, places, unique))
     seconds: dict[str, float] = {}
     with (
         writer_lock(target.output),
@@ -123,7 +131,7 @@ def contract(
                     outputs[summary].write(json_bytes(record))
                     outputs.commit(context.obj.held)
             return
-        plan = StateInfo(grid, state_rules(source, places, reader))
+        plan = StateInfo(grid, state_rules(source, places, unique, reader))
         if checkpoint is not None:
             check_resumable(checkpoint, plan, chooser.all_records)
         differences = []

@@ -34,6 +34,7 @@ from gridcli.cli.summary import (
     tiles_record,
     why_no_hub,
 )
+from gridcli.cli.unique import unique_options
 from gridcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,11 +47,13 @@ if TYPE_CHECKING:
     )
     from gridcli.cli.resources import ResourceChoice
     from gridcli.cli.targets import OutputChoice, ScreenChoice
+    from gridcli.cli.unique import UniqueChoice
 
 
 @click.command()
 @input_options
 @place_options
+@unique_options
 @grid_options
 @cluster_options
 @output_options
@@ -68,6 +71,7 @@ def raster(
     context: click.Context,
     source: InputChoice,
     places: PlaceChoice,
+    uniqueness: UniqueChoice,
     size: GridChoice,
     clustering: ClusterChoice,
     target: OutputChoice,
@@ -118,15 +122,18 @@ def raster(
 
         older = open_names(keys_from, grid)
     options = ClusterOptions(**vars(clustering))
-    rules = RowRules(places.keep_null_island, places.bbox, bad_rows.limit())
-    read_options = source.read_options(resources, keep_origin=bad_rows.rejects is not None)
+    unique = uniqueness.rule
+    rules = RowRules(places.keep_null_island, places.bbox, bad_rows.limit(), unique)
+    read_options = uniqueness.reading(
+        source.read_options(resources, keep_origin=bad_rows.rejects is not None)
+    )
     with (
         nullcontext() if state is None else writer_lock(state),
         closing(screen.make_progress()) as progress,
         resources.workspace() as space,
         PointReader(source.inputs, read_options, chooser) as reader,
         OutputSet(names, overwrite=target.overwrite, inputs=input_paths(reader)) as outputs,
-        state_beside(state, outputs, grid, state_rules(source, places, reader)) as writer,
+        state_beside(state, outputs, grid, state_rules(source, places, unique, reader)) as writer,
     ):
         if screen.is_talkative:
             say(f"{reader.choice}.")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gridcli.grid.grid import Grid
     from gridcli.output.atomic import OutputSet
     from gridcli.points.reader import PointReader
+    from gridcli.raster.unique.rule import UniqueRule
     from gridcli.states.build import Addition
     from gridcli.states.checkpoint import Checkpoint
     from gridcli.states.info import Rules, StateInfo
@@ -126,7 +127,10 @@ state_options = bundle(
 
 
 def state_rules(
-    source: InputChoice, places: PlaceChoice, reader: PointReader | None = None
+    source: InputChoice,
+    places: PlaceChoice,
+    unique: UniqueRule | None,
+    reader: PointReader | None = None,
 ) -> Rules:
     """Return the population rules of a run; the columns are known once its reader is open."""
     from gridcli.states.info import Rules
@@ -135,7 +139,8 @@ def state_rules(
     if reader is not None:
         choice = reader.first_choice
         columns = tuple(name for name in (choice.x, choice.y, choice.geometry) if name is not None)
-    return Rules(columns, source.where, places.bbox, source.scale, places.keep_null_island)
+    keeps = places.keep_null_island
+    return Rules(columns, source.where, places.bbox, source.scale, keeps, unique)
 
 
 @contextmanager
