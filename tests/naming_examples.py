@@ -69,7 +69,8 @@ def file_in_memory(hubs: Hubs, rows: int = 4) -> TilesFile:
     """The hubs' tiles as a file that is read in pieces of `rows`."""
 
     def batches() -> Iterator[Any]:
-        table = rows_of(hubs)
+        hub_id = {None: None, **dict(zip(hubs.hub_key, hubs.hub_id.tolist(), strict=True))}
+        table = [(*row[:3], hub_id[row[3]], row[3]) for row in rows_of(hubs)]
         for start in range(0, len(table), rows):
             columns = zip(*table[start : start + rows], strict=True)
             arrays = [pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)]
@@ -77,7 +78,7 @@ def file_in_memory(hubs: Hubs, rows: int = 4) -> TilesFile:
 
     grid = hubs.tiles.grid
     contents = Contents(tuple(SCHEMA.names), None, needs_record=False, batches=batches)
-    return TilesFile("old.parquet", {}, grid, [], contents, {})
+    return TilesFile("old.parquet", {}, grid, [], [], contents, {})
 
 
 def write_tiles(hubs: Hubs, path: Path, form: str, tau: int = 5) -> str:

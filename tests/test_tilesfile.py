@@ -54,6 +54,9 @@ def test_every_format_reads_back(tmp_path_factory, example, mu, form) -> None:
     write_tiles(hubs, path, form)
     assert read(path) == rows_of(hubs)
     file = open_tiles(str(path))
+    assert sum(map(len, file.blocks())) == len(hubs.tiles)
+    ids = dict(zip(hubs.hub_key, hubs.hub_id.tolist(), strict=True))
+    assert file.hub_ids == [ids[key] for key in file.hub_keys]
     if form in {"csv", "geojsonl", "geojsons"} and file.grid is None:
         assert not len(hubs.tiles) or not len(hubs)
         return
@@ -174,16 +177,16 @@ def test_other_tables_are_told(tmp_path) -> None:
         b"PAR1" + bytes(100),
         b"PAR1",
         b"ARROW1" + bytes(100),
-        b"tile_x,tile_y,count,hub_key\n1,2\n",
-        b"tile_x,tile_y,count,hub_key\na,2,3,g4/0/0\n",
-        b"tile_x,tile_y,count,hub_key\n1,2,3,nonsense\n",
-        b"tile_x,tile_y,count,hub_key\n1,,3,g4/0/0\n",
-        b"tile_x,tile_y,count,hub_key\n1,2,0,g4/0/0\n",
-        b"tile_x,tile_y,count,hub_key\n1,2,3,g4/0/0\n1,2,3,g4/0/0\n",
-        b"tile_x,tile_y,count,hub_key\n1,2,3,g4/0/0\n1,1,3,g4/0/0\n",
-        b"tile_x,tile_y,count,hub_key\n3000000000,2,3,g4/0/0\n",
-        b"tile_x,tile_y,count,hub_key\n1,2,3,\xff\n",
-        b"tile_x,tile_y,count,hub_key,count\n1,2,3,g4/0/0,3\n",
+        b"tile_x,tile_y,count,hub_id,hub_key\n1,2\n",
+        b"tile_x,tile_y,count,hub_id,hub_key\na,2,3,1,g4/0/0\n",
+        b"tile_x,tile_y,count,hub_id,hub_key\n1,2,3,1,nonsense\n",
+        b"tile_x,tile_y,count,hub_id,hub_key\n1,,3,1,g4/0/0\n",
+        b"tile_x,tile_y,count,hub_id,hub_key\n1,2,0,1,g4/0/0\n",
+        b"tile_x,tile_y,count,hub_id,hub_key\n1,2,3,1,g4/0/0\n1,2,3,1,g4/0/0\n",
+        b"tile_x,tile_y,count,hub_id,hub_key\n1,2,3,1,g4/0/0\n1,1,3,1,g4/0/0\n",
+        b"tile_x,tile_y,count,hub_id,hub_key\n3000000000,2,3,1,g4/0/0\n",
+        b"tile_x,tile_y,count,hub_id,hub_key\n1,2,3,1,\xff\n",
+        b"tile_x,tile_y,count,hub_id,hub_key,count\n1,2,3,1,g4/0/0,3\n",
         bytes(1000),
     ],
 )
@@ -195,9 +198,10 @@ def test_garbage_is_explained(garbage, tmp_path) -> None:
 def test_order_is_checked_across_pieces(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(tilesformats, "BLOCK_BYTES", 10)
     path = tmp_path / "tiles.csv"
-    path.write_text("tile_x,tile_y,count,hub_key\n1,1,3,g4/1/1\n2,1,3,g4/1/1\n1,2,3,g4/1/1\n")
+    header = "tile_x,tile_y,count,hub_id,hub_key\n"
+    path.write_text(header + "1,1,3,1,g4/1/1\n2,1,3,1,g4/1/1\n1,2,3,1,g4/1/1\n")
     assert len(read(path)) == 3
-    path.write_text("tile_x,tile_y,count,hub_key\n1,1,3,g4/1/1\n2,1,3,g4/1/1\n1,1,3,g4/1/1\n")
+    path.write_text(header + "1,1,3,1,g4/1/1\n2,1,3,1,g4/1/1\n1,1,3,1,g4/1/1\n")
     refused(path, InputError, "not sorted", "row 3")
 
 

@@ -166,7 +166,7 @@ class Grid:
                 f"--coarsen {m} is too large: {multiple:,} tiles of {self._base_name} on a side "
                 "are beyond its 32-bit indexes."
             )
-        base = replace(self, name=self._base_name, multiple=1)
+        base = self.base
         prec = self._integer_prec
         coarsest = -MAX_EXACT_POWER if self.planar else MIN_GEOGRAPHIC_PREC
         while multiple % 10 == 0 and prec is not None and prec > coarsest:
@@ -191,6 +191,11 @@ class Grid:
             return Fraction(90, metres.rows_to_pole(self.scale))
         scale = Fraction(self.scale)
         return self.multiple * (scale if self.rule == MULTIPLY else 1 / scale)
+
+    @property
+    def base(self) -> Grid:
+        """The grid that this one is coarsened from, which points are projected onto."""
+        return replace(self, name=self._base_name, multiple=1)
 
     @property
     def _base_name(self) -> str:

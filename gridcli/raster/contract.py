@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from gridcli.points.batch import PointBatch, RowCounts
-from gridcli.raster.screening import RowScreen
+from gridcli.raster.screening import RowScreen, sample_of
 from gridcli.runtime.workers import share_out
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from gridcli.runtime.progress import Progress
     from gridcli.runtime.signals import StopFlag
     from gridcli.tiles.table import TileTable
-
-SAMPLE_ROWS = 10_000
 
 
 class Contraction:
@@ -98,13 +96,7 @@ class Contraction:
         """Keep the first batch that any thread offers."""
         with self._lock:
             if self.sample is None and len(batch):
-                part = slice(0, SAMPLE_ROWS)
-                self.sample = PointBatch(
-                    batch.x[part].copy(),
-                    batch.y[part].copy(),
-                    batch.unit,
-                    None if batch.reason is None else batch.reason[part].copy(),
-                )
+                self.sample = sample_of(batch)
 
 
 class _ContractionWorker:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from gridcli.points.rejects import RejectsWriter
     from gridcli.raster.projecting import RowProjector
 
+SAMPLE_ROWS = 10_000
+
 
 class RowScreen:
     """Projects batches, counts their rows by what becomes of them, and reports the bad ones.
@@ -100,6 +102,17 @@ class RowScreen:
         self._tally += np.bincount(reasons, minlength=len(self._tally))
         if self._rejects is not None:
             self._rejects.add(chunk, batch, rows, reasons)
+
+
+def sample_of(batch: PointBatch) -> PointBatch:
+    """Return a copy of the first rows of a batch, for a diagnosis when no row was valid."""
+    part = slice(0, SAMPLE_ROWS)
+    return PointBatch(
+        batch.x[part].copy(),
+        batch.y[part].copy(),
+        batch.unit,
+        None if batch.reason is None else batch.reason[part].copy(),
+    )
 
 
 def _index_error(grid: Grid, batch: PointBatch, rows: npt.NDArray[Any]) -> DataError:

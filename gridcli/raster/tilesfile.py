@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HUB_COLUMN = "hub_key"
+ID_COLUMN = "hub_id"
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,15 @@ class TilesFile:
     hub_keys : list of str
         Keys of the hubs met so far, in the order of their smallest tiles: complete when `blocks`
         has been walked.
+    hub_ids : list of int
+        The `hub_id` of each of them.
     """
 
     path: str
     record: dict[str, Any]
     grid: Grid | None
     hub_keys: list[str] = field(repr=False)
+    hub_ids: list[int] = field(repr=False)
     _contents: Contents = field(repr=False)
     _position: dict[str, int] = field(repr=False)
 
@@ -113,18 +117,25 @@ class TilesFile:
         x, y, count = (batch.column(name).to_numpy(zero_copy_only=False) for name in COLUMNS[:3])
         if len(count) and count.min() < 1:
             raise InputError(f"{self.path}: a count after row {first_row:,} is below 1.")
-        return LabelledTiles(keys.pack(x, y), count, self._positions(batch.column(HUB_COLUMN)))
+        return LabelledTiles(keys.pack(x, y), count, self._positions(batch))
 
-    def _positions(self, hub_key: Any) -> npt.NDArray[np.int32]:
-        """Return the position of each hub key in `hub_keys`, adding new ones."""
-        encoded = hub_key.dictionary_encode()
+    def _positions(self, batch: Any) -> npt.NDArray[np.int32]:
+        """Return the position of each row's hub in `hub_keys`, adding new ones."""
+        encoded = batch.column(HUB_COLUMN).dictionary_encode()
+        n_keys = len(encoded.dictionary)
+        indices = pc.fill_null(encoded.indices, n_keys).to_numpy(zero_copy_only=False)
+        first_row = np.zeros(n_keys + 1, np.int64)
+        first_row[indices[::-1]] = np.arange(len(indices))[::-1]
+        hub_ids = batch.column(ID_COLUMN).take(pa.array(first_row[:n_keys])).to_pylist()
         table = []
-        for key in encoded.dictionary.to_pylist():
+        for key, hub_id in zip(encoded.dictionary.to_pylist(), hub_ids, strict=True):
             position = self._position.setdefault(key, len(self.hub_keys))
             if position == len(self.hub_keys):
+                if hub_id is None:
+                    raise InputError(f"{self.path}: the hub {key} has no hub_id. Write it anew.")
                 self.hub_keys.append(key)
+                self.hub_ids.append(hub_id)
             table.append(position)
-        indices = pc.fill_null(encoded.indices, len(table)).to_numpy(zero_copy_only=False)
         positions: npt.NDArray[np.int32] = np.array([*table, -1], np.int32)[indices]
         return positions
 
@@ -152,7 +163,7 @@ def open_tiles(path: str) -> TilesFile:
     grid = _grid_of_record(path, contents)
     if grid is None:
         grid = _grid_of_keys(path, contents)
-    return TilesFile(path, contents.record or {}, grid, [], contents, {})
+    return TilesFile(path, contents.record or {}, grid, [], [], contents, {})
 
 
 def _check_place(path: str) -> None:
@@ -186,12 +197,12 @@ def _check_columns(path: str, contents: Contents) -> None:
         if any(names.count(name) > 1 for name in COLUMNS):
             raise InputError(f"{path}: has two columns of one name, which gridcli never writes.")
         return
-    if set(COLUMNS[:3]) <= set(names):
+    if set(COLUMNS[:3]) <= set(names) and HUB_COLUMN not in names:
         raise UsageError(
             f"{path} is a state: it counts points, and knows no hubs. gridcli agglomerate {path} "
             "-o hubs.geojson --tiles tiles.parquet makes a file of tiles of it."
         )
-    if HUB_COLUMN in names:
+    if HUB_COLUMN in names and "count" not in names:
         raise UsageError(
             f"{path} holds hubs without their tiles, so it does not tell which hub was where. "
             "gridcli raster INPUTS -o hubs.geojson --tiles tiles.parquet writes a file that does."

@@ -21,7 +21,13 @@ import pyarrow.parquet as pq
 from gridcli.errors import InputError
 
 SCHEMA = pa.schema(
-    {"tile_x": pa.int32(), "tile_y": pa.int32(), "count": pa.int64(), "hub_key": pa.string()}
+    {
+        "tile_x": pa.int32(),
+        "tile_y": pa.int32(),
+        "count": pa.int64(),
+        "hub_id": pa.int64(),
+        "hub_key": pa.string(),
+    }
 )
 COLUMNS = tuple(SCHEMA.names)
 FEATURE_SCHEMA = pa.schema({"properties": pa.struct(list(SCHEMA))})
@@ -262,6 +268,8 @@ def _parsed_in_python(path: str, features: bytes) -> Any:
             properties = json.loads(line)["properties"]
             for name in COLUMNS[:3]:
                 columns[name].append(_integer(properties[name]))
+            hub_id = properties["hub_id"]
+            columns["hub_id"].append(None if hub_id is None else _integer(hub_id))
             columns["hub_key"].append(properties["hub_key"])
         return pa.RecordBatch.from_pydict(columns, schema=SCHEMA)
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError, pa.ArrowException):
