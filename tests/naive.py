@@ -11,6 +11,7 @@ import io
 import json
 import math
 import re
+from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -195,13 +196,130 @@ def _area_from_equator(latitude: Decimal) -> Decimal:
     e2 = flattening * (2 - flattening)
     e = e2.sqrt()
     b = Decimal(6378137) * (1 - flattening)
-    sine, term, power = Decimal(0), latitude, 1
-    while abs(term) > Decimal("1e-58"):
-        sine += term
-        term *= -latitude * latitude / ((power + 1) * (power + 2))
-        power += 2
+    sine = _sine(latitude)
     inverse = ((1 + e * sine) / (1 - e * sine)).ln() / 2  # atanh(e sin(latitude))
     return b * b / 2 * (sine / (1 - e2 * sine * sine) + inverse / e)
+
+
+def _sine(angle: Decimal) -> Decimal:
+    sine, term, power = Decimal(0), angle, 1
+    while abs(term) > Decimal("1e-58"):
+        sine += term
+        term *= -angle * angle / ((power + 1) * (power + 2))
+        power += 2
+    return sine
+
+
+# --- Grids of tiles in metres -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class MetreGrid:
+    """Rows of tiles that are nearly square: their numbers of columns, from the equator to a pole."""
+
+    columns: tuple[int, ...]
+
+    @staticmethod
+    def of_side(side: Fraction) -> MetreGrid:
+        """The grid of a side in metres, in 40 digits."""
+        quarter = Fraction("10001965.7293127")
+        rows = _nearest_division(quarter, side)
+        with localcontext(prec=40):
+            return MetreGrid(tuple(MetreGrid._columns(r, rows, side) for r in range(rows)))
+
+    @staticmethod
+    def _columns(row: int, rows: int, side: Fraction) -> int:
+        sine = _sine(_radians(Fraction(90 * (2 * row + 1), 2 * rows)))
+        flattening = 1 / Decimal("298.257223563")
+        e2 = flattening * (2 - flattening)
+        radius = 6378137 * ((1 - sine * sine) / (1 - e2 * sine * sine)).sqrt()
+        return _nearest_division(Fraction(2 * _radians(Fraction(180)) * radius), side)
+
+    def n(self, row: int) -> int:
+        """Columns of a row; those of the south mirror those of the north."""
+        return self.columns[row if row >= 0 else -1 - row]
+
+    @property
+    def rows(self) -> int:
+        """Rows from the equator to a pole."""
+        return len(self.columns)
+
+    def project(self, lon: float, lat: float, *, island: float = 0.001) -> tuple[int, int] | str:
+        """Tile of a point, or the reason why it has none."""
+        reason = project(lon, lat, "0", island=island)
+        if isinstance(reason, str):
+            return reason
+
+        def edge_y(k: int) -> float:
+            return float(Fraction(90 * k, self.rows))
+
+        y = largest_tile(lat, edge_y, math.floor(Fraction(lat) * self.rows / 90))
+        y = min(y, self.rows - 1)
+        n = self.n(y)
+
+        def edge_x(k: int) -> float:
+            return float(Fraction(360 * k - 180 * n, n))
+
+        x = largest_tile(lon, edge_x, math.floor((Fraction(lon) + 180) * n / 360))
+        return x % n, y
+
+    def ring(self, tile: tuple[int, int]) -> tuple[Fraction, Fraction]:
+        """Where a tile begins and ends, in parts of the way around the earth from -180 degrees."""
+        n = self.n(tile[1])
+        return Fraction(tile[0], n), Fraction(tile[0] + 1, n)
+
+    def neighbours(self, tile: tuple[int, int], metric: str) -> set[tuple[int, int]]:
+        """All tiles next to one: in its row, and in adjacent rows where longitudes meet."""
+        x, y = tile
+        n = self.n(y)
+        found = {((x - 1) % n, y), ((x + 1) % n, y)}
+        west, east = self.ring(tile)
+        for row in (y - 1, y + 1):
+            if not -self.rows <= row < self.rows:
+                continue
+            for other in range(self.n(row)):
+                other_west, other_east = self.ring((other, row))
+                if metric == "manhattan":
+                    meets = other_west < east and west < other_east
+                else:  # also around the earth, where 1 is 0
+                    meets = any(
+                        other_west <= east + turn and west + turn <= other_east
+                        for turn in (-1, 0, 1)
+                    )
+                if meets:
+                    found.add((other, row))
+        return found - {tile}
+
+    def reached(self, tile: tuple[int, int], hops: int, metric: str) -> set[tuple[int, int]]:
+        """All tiles within some hops, breadth first."""
+        found = last = {tile}
+        for _ in range(hops):
+            last = {near for each in last for near in self.neighbours(each, metric)} - found
+            found = found | last
+        return found
+
+    def agglomerate(
+        self, tiles: set[tuple[int, int]], delta: int, metric: str
+    ) -> list[set[tuple[int, int]]]:
+        """Components, ordered by smallest tile."""
+        remaining = set(tiles)
+        components = []
+        while remaining:
+            stack = [remaining.pop()]
+            component = set(stack)
+            while stack:
+                near = self.reached(stack.pop(), delta, metric) & remaining
+                remaining -= near
+                component |= near
+                stack += near
+            components.append(component)
+        return sorted(components, key=lambda component: _smallest(component)[::-1])
+
+
+def _nearest_division(length: Fraction, side: Fraction) -> int:
+    """In how many parts to divide a length to make them nearest to a side."""
+    fewer = max(1, math.floor(length / side))
+    return min((fewer, fewer + 1), key=lambda n: abs(length / n - side))
 
 
 # --- Runs: counts of keys -----------------------------------------------------------------------
@@ -475,3 +593,49 @@ def relaxed(
         if tau - epsilon <= n < tau and len(near) >= 2:
             kinds.setdefault((x, y), "epsilon")
     return kinds
+
+
+# --- Enclosing shapes -----------------------------------------------------------------------------
+
+
+def least_ellipse_area(points: Iterable[tuple[float, float]], steps: int = 4_000) -> float:
+    """Return an area that no ellipse around the points undercuts, and the smallest nearly has.
+
+    Whatever the weights of points, the ellipse of their scatter, twice as large in squared units,
+    has at most the area of the smallest one around them (duality). Weights are multiplied by how
+    far out their points lie until they hardly change (Titterington, Estimation of correlation
+    coefficients by ellipsoidal trimming, 1978).
+    """
+    points = list(points)
+    weight = [1 / len(points)] * len(points)
+    determinant = 0.0
+    for _ in range(steps):
+        x0 = sum(w * x for w, (x, _) in zip(weight, points, strict=True))
+        y0 = sum(w * y for w, (_, y) in zip(weight, points, strict=True))
+        away = [(x - x0, y - y0) for x, y in points]
+        xx = sum(w * x * x for w, (x, _) in zip(weight, away, strict=True))
+        xy = sum(w * x * y for w, (x, y) in zip(weight, away, strict=True))
+        yy = sum(w * y * y for w, (_, y) in zip(weight, away, strict=True))
+        determinant = xx * yy - xy * xy
+        distance = [(yy * x * x - 2 * xy * x * y + xx * y * y) / determinant for x, y in away]
+        if max(distance) < 2.0001:
+            break
+        weight = [w * (1 + d) / 3 for w, d in zip(weight, distance, strict=True)]
+    return 2 * math.pi * math.sqrt(determinant)
+
+
+# --- Distinct coordinates -------------------------------------------------------------------------
+
+
+def unique_count(
+    rows: Iterable[tuple[float, float, object]], prec: str
+) -> tuple[dict[tuple[int, int], int], int]:
+    """Distinct (longitude, latitude, vehicle) of each tile, and how many rows repeat one."""
+    seen: set[tuple[tuple[int, int], float, float, object]] = set()
+    used = 0
+    for lon, lat, vehicle in rows:
+        tile = project(lon, lat, prec)
+        if not isinstance(tile, str):
+            used += 1
+            seen.add((tile, lon - 360 if lon >= 180 else lon, lat, vehicle))
+    return Counter(tile for tile, *_ in seen), used - len(seen)
