@@ -42,6 +42,8 @@ class ReadOptions:
         Columns to hand on in `PointBatch.table`; ("*",) for all.
     keep_origin : bool
         Whether `PointBatch.origin` is needed (--rejects).
+    keep_streams : bool
+        Standard input and named pipes are copied to `temp_dir` first, to be read again.
     """
 
     x: str | None = None
@@ -55,6 +57,7 @@ class ReadOptions:
     memory_bytes: int | None = None
     extra_columns: tuple[str, ...] = ()
     keep_origin: bool = False
+    keep_streams: bool = False
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,8 @@ class PointReader(Closing):
 
     Parameters
     ----------
-    inputs : sequence of str
-        As the user typed them.
+    inputs : sequence of str, or of Input
+        As the user typed them, or `sources` of another reader.
     options : ReadOptions
     choose : callable, optional
         Given all inputs, returns those to read, at least one; what it raises is passed on.
@@ -42,6 +42,9 @@ class PointReader(Closing):
     Attributes
     ----------
     inputs : tuple of Input
+    sources : tuple of Input
+        The same; with `ReadOptions.keep_streams` they can all be read again, while this reader is
+        open: streams are copies of them.
     total_bytes : int or None
         None where an input's size is not known.
     first_choice : ColumnChoice
@@ -64,25 +67,30 @@ class PointReader(Closing):
 
     def __init__(
         self,
-        inputs: Sequence[str],
+        inputs: Sequence[str] | Sequence[Input],
         options: ReadOptions,
         choose: Callable[[Sequence[Input]], Sequence[Input]] | None = None,
     ) -> None:
         self._options = options
         self._filter = _parse_filter(options)
         self._streams = Streams()
+        self._kept: list[Spool] = []
+        self._opened: dict[int, _TrackedFile] = {}  # streams, whose schema has been asked for
         self._open_files: set[_TrackedFile] = set()
         self._lock = Lock()
         self.room = Room(options.memory_bytes)
         self._is_closed = False
         self.notes: list[str] = []
         try:
-            self.inputs = tuple(expand(inputs, options, self._streams))
+            typed = [each for each in inputs if isinstance(each, str)]
+            known = [each for each in inputs if isinstance(each, Input)]
+            self.inputs = tuple(known or expand(typed, options, self._streams))
             if choose is not None:
                 self.inputs = tuple(choose(self.inputs))
-            sizes = [source.size_bytes for source in self.inputs]
-            known = [size for size in sizes if size is not None]
-            self.total_bytes = sum(known) if len(known) == len(sizes) else None
+            self.sources = tuple(map(self._kept_source, self.inputs))
+            sizes = [source.size_bytes for source in self.sources]
+            told = [size for size in sizes if size is not None]
+            self.total_bytes = sum(told) if len(told) == len(sizes) else None
             self._first, self.first_choice, self._first_plan = self._open(0)
             self.schema_of_first = self._first.file.schema
         except BaseException:
@@ -104,7 +112,11 @@ class PointReader(Closing):
         tracked, plan = self._first, self._first_plan
         for index in range(len(self.inputs)):
             if index > 0:
-                tracked, plan = self._open_later(index)
+                tracked, choice, plan = self._open_later(index)
+                if choice != self.first_choice:
+                    self.notes.append(
+                        f"{self.inputs[index].name}: {choice.text}, unlike {self.inputs[0].name}"
+                    )
             for chunk in tracked.file.chunks(plan, index):
                 tracked.begin_chunk()
                 yield OrderedChunk(
@@ -120,27 +132,57 @@ class PointReader(Closing):
             files = list(self._open_files)
         for tracked in files:
             tracked.close()
+        for spool in self._kept:
+            spool.close()
         self._streams.close()
 
+    def schemas(self) -> Iterator[tuple[str, Any]]:
+        """Yield the name and the pyarrow.Schema of every input, in order, before any is read.
+
+        Each file is opened for it and closed again; streams stay open until their turn.
+
+        Raises
+        ------
+        InputError
+            An input cannot be opened.
+        UsageError
+            A later input has no coordinate columns of its own.
+        """
+        yield self.inputs[0].name, self.schema_of_first
+        for index in range(1, len(self.inputs)):
+            tracked, _, _ = self._open_later(index)
+            yield self.inputs[index].name, tracked.file.schema
+            if self.sources[index].path is None:
+                self._opened[index] = tracked
+            else:
+                tracked.close()
+
+    def _kept_source(self, source: Input) -> Input:
+        """Return a source that can be read again, if that is wanted."""
+        if source.path is not None or not self._options.keep_streams:
+            return source
+        spool = Spool(source, self._streams.take(source.name), self._options.temp_dir)
+        self._kept.append(spool)
+        return spool.source
+
     def _open(self, index: int) -> tuple[_TrackedFile, ColumnChoice, ColumnPlan]:
-        source = self.inputs[index]
-        tracked = self._track(*_open_input(source, self._options, self._streams, self.room))
+        source = self.sources[index]
+        tracked = self._opened.pop(index, None) or self._track(
+            *_open_input(source, self._options, self._streams, self.room)
+        )
         schema = tracked.file.schema
         choice = columns.choose(schema, self._options, source.name)
         return tracked, choice, self._plan(schema, choice, source.name)
 
-    def _open_later(self, index: int) -> tuple[_TrackedFile, ColumnPlan]:
-        name, first = self.inputs[index].name, self.inputs[0].name
+    def _open_later(self, index: int) -> tuple[_TrackedFile, ColumnChoice, ColumnPlan]:
+        first = self.inputs[0].name
         try:
-            tracked, choice, plan = self._open(index)
+            return self._open(index)
         except UsageError as error:
             raise UsageError(
                 f"Mixed schemas: {error} The first input, {first}, has the columns "
                 f"{names.listed(self.schema_of_first.names)}."
             ) from error
-        if choice != self.first_choice:
-            self.notes.append(f"{name}: {choice.text}, unlike {first}")
-        return tracked, plan
 
     def _plan(self, schema: Any, choice: ColumnChoice, name: str) -> ColumnPlan:
         if choice.geometry is not None:

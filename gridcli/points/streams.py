@@ -130,9 +130,9 @@ class Spool:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
                 raise InputError(f"{source.name}: cannot be read: {error.strerror}.") from error
             raise ResourceError(
-                f"{where}: no space left to keep a copy of {source.name}, which is "
-                f"{source.format} and must be read out of order. Name a larger directory with "
-                "--temp-dir, or give the file itself as the input."
+                f"{where}: no space left to keep a copy of {source.name}, which must be read "
+                "out of order, or twice. Name a larger directory with --temp-dir, or give the "
+                "file itself as the input."
             ) from error
         self.source = replace(
             source,
