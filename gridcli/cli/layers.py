@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gridcli.cli.choices import ClusterChoice
+    from gridcli.cli.choices import HubChoice
     from gridcli.cli.targets import OutputChoice
     from gridcli.output.atomic import OutputSet
     from gridcli.output.layer import Layer
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def hub_layers(
     hubs: Hubs,
-    clustering: ClusterChoice,
+    clustering: HubChoice,
     target: OutputChoice,
     *,
     memory_bytes: int | None = None,
@@ -29,16 +29,20 @@ def hub_layers(
     Outlines take about `memory_bytes` at most; `more` is what the ``gridcli`` record tells beside
     the usual.
     """
+    from gridcli.raster.enclosing.layers import hubs_enclosed_layer
     from gridcli.raster.layers import gridcli_record, hubs_layer, tiles_layer
     from gridcli.raster.outlines.layers import clusters_layer, hubs_polygon_layer
 
     record = gridcli_record(hubs.tiles.grid, **vars(clustering)) | dict(more or {})
     outlined = partial(partial, crs=target.crs, memory_bytes=memory_bytes)
-    points = partial(hubs_layer, hubs, record, crs=target.crs)
+    shapes = {
+        "point": partial(hubs_layer, hubs, record, crs=target.crs),
+        "polygon": outlined(hubs_polygon_layer, hubs, record),
+        "hull": outlined(hubs_enclosed_layer, hubs, record, shape="hull"),
+        "ellipse": outlined(hubs_enclosed_layer, hubs, record, shape="ellipse"),
+    }
     return {
-        "hubs": points
-        if target.geometry == "point"
-        else outlined(hubs_polygon_layer, hubs, record),
+        "hubs": shapes[target.geometry],
         "clusters": outlined(clusters_layer, hubs, record),
         "tiles": partial(tiles_layer, hubs, record, crs=target.crs),
     }
@@ -46,7 +50,7 @@ def hub_layers(
 
 def level_layers(
     levels: Sequence[AdaptiveLevel],
-    clustering: ClusterChoice,
+    clustering: HubChoice,
     target: OutputChoice,
     *,
     without_rims: bool,

@@ -152,10 +152,11 @@ output_options = bundle(
     click.option("--clusters", metavar="FILE", help="Also write the outlines of the hubs."),
     click.option(
         "--geometry",
-        type=click.Choice(["point", "polygon"]),
+        type=click.Choice(["point", "polygon", "hull", "ellipse"]),
         default="point",
         show_default=True,
-        help="Geometry of the hubs: centroid or outline.",
+        help="Geometry of the hubs: centroid, outline of the tiles, their convex hull, or the "
+        "smallest ellipse around them (with columns of its axes).",
     ),
     click.option("--crs", type=Crs(), help="Coordinate system of the outputs, with --planar."),
     click.option("--overwrite", is_flag=True, help="Replace outputs that exist."),

@@ -24,6 +24,7 @@ KERNELS = tuple(
         "tiles.runs",
         "raster",
         "raster.outlines",
+        "raster.enclosing",
         "raster.relax",
     )
 )

@@ -11,7 +11,7 @@ from gridcli.output.layer import Geometry, Layer, LayerBatch
 from gridcli.tiles.tiles import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from gridcli.grid.grid import Grid
     from gridcli.raster.model import Hubs
@@ -41,6 +41,8 @@ PLANAR_NAMES = {
     "lat": "y",
     "radius_m": "radius",
     "area_m2": "area",
+    "semi_major_m": "semi_major",
+    "semi_minor_m": "semi_minor",
     "west": "xmin",
     "south": "ymin",
     "east": "xmax",
@@ -94,18 +96,29 @@ def hubs_layer(hubs: Hubs, record: dict[str, Any], *, crs: str | None = None) ->
     return Layer("hubs", schema, "point", len(hubs), batches, hubs.tiles.grid.planar, crs, record)
 
 
-def hub_columns(hubs: Hubs) -> tuple[str, ...]:
-    """Return the columns of the layer "hubs", by their geographic names."""
-    return HUB_COLUMNS if hubs.absorbed is None else (*HUB_COLUMNS, "absorbed")
+def hub_columns(hubs: Hubs, more: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the columns of the layer "hubs", by their geographic names, and `more` of them."""
+    return (*HUB_COLUMNS, *more, *(() if hubs.absorbed is None else ("absorbed",)))
 
 
-def hub_rows(hubs: Hubs, columns: Iterable[str], rows: slice) -> Any:
-    """Return some columns, by their geographic names, of some hubs as a pyarrow.RecordBatch."""
+def hub_rows(
+    hubs: Hubs,
+    columns: Iterable[str],
+    rows: slice,
+    more: Mapping[str, npt.NDArray[np.float64]] | None = None,
+) -> Any:
+    """Return some columns, by their geographic names, of some hubs as a pyarrow.RecordBatch.
+
+    `more` holds the values of columns that hubs themselves do not have, for these rows.
+    """
     import pyarrow as pa
 
+    more = more or {}
     planar = hubs.tiles.grid.planar
     names = [PLANAR_NAMES.get(name, name) if planar else name for name in columns]
-    arrays = [_hub_column(hubs, name, rows) for name in columns]
+    arrays = [
+        _finite(more[name]) if name in more else _hub_column(hubs, name, rows) for name in columns
+    ]
     return pa.RecordBatch.from_arrays(arrays, names=names)
 
 
@@ -164,7 +177,7 @@ def _kinds(tiles: Tiles) -> Any:
 
 
 def _hub_column(hubs: Hubs, name: str, rows: slice) -> Any:
-    """Return a column of some hubs as an Arrow array; what is not finite is null."""
+    """Return a column of some hubs as an Arrow array."""
     import pyarrow as pa
 
     if name == "hub_key":
@@ -172,7 +185,13 @@ def _hub_column(hubs: Hubs, name: str, rows: slice) -> Any:
     if name == "absorbed":
         absorbed = hubs.absorbed or []
         return pa.array([" ".join(keys) or None for keys in absorbed[rows]], pa.string())
-    values = (hubs.n_tiles if name == "tiles" else getattr(hubs, name))[rows]
+    return _finite((hubs.n_tiles if name == "tiles" else getattr(hubs, name))[rows])
+
+
+def _finite(values: npt.NDArray[Any]) -> Any:
+    """Return numbers as an Arrow array; what is not finite is null."""
+    import pyarrow as pa
+
     return pa.array(values, mask=~np.isfinite(values))
 
 

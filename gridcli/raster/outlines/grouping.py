@@ -50,11 +50,8 @@ class HubTiles:
 
     def ranges(self, first: int, stop: int) -> Iterator[tuple[int, int]]:
         """Yield ranges of hubs from `first` to `stop`, of about `TILES_PER_BATCH` tiles each."""
-        while first < stop:
-            enough = np.searchsorted(self.start, self.start[first] + TILES_PER_BATCH, side="right")
-            last = min(max(int(enough) - 1, first + 1), stop)
-            yield first, last
-            first = last
+        for begin, end in ranges_of(np.diff(self.start[first : stop + 1]), TILES_PER_BATCH):
+            yield first + begin, first + end
 
 
 def group_by_hub(hubs: Hubs, first: int = 0, stop: int | None = None) -> HubTiles:
@@ -71,20 +68,29 @@ def group_by_hub(hubs: Hubs, first: int = 0, stop: int | None = None) -> HubTile
 
 
 def hub_ranges(hubs: Hubs, memory_bytes: int | None) -> Iterator[tuple[int, int]]:
-    """Yield ranges of hubs whose tiles, grouped, take no more than their share of the memory.
+    """Return ranges of hubs whose tiles, grouped, take no more than their share of the memory.
 
     A range may hold `TILES_PER_BATCH` tiles, or one hub, in any case.
     """
-    if memory_bytes is None:
-        if len(hubs):
-            yield 0, len(hubs)
+    most = None
+    if memory_bytes is not None:
+        most = max(memory_bytes // (SHARE_OF_TILES * BYTES_PER_GROUPED_TILE), TILES_PER_BATCH)
+    return ranges_of(hubs.shapes.n_tiles, most)
+
+
+def ranges_of(sizes: npt.NDArray[np.int64], most: int | None) -> Iterator[tuple[int, int]]:
+    """Yield ranges of consecutive things whose sizes add up to `most`, or of one that is larger.
+
+    None: one range of all.
+    """
+    if most is None:
+        if len(sizes):
+            yield 0, len(sizes)
         return
-    most = max(memory_bytes // (SHARE_OF_TILES * BYTES_PER_GROUPED_TILE), TILES_PER_BATCH)
-    n_tiles = hubs.shapes.n_tiles
-    ends = np.cumsum(n_tiles)
+    ends = np.cumsum(sizes)
     first = 0
-    while first < len(hubs):
-        before = int(ends[first]) - int(n_tiles[first])
+    while first < len(sizes):
+        before = int(ends[first]) - int(sizes[first])
         stop = max(first + 1, int(np.searchsorted(ends, before + most, side="right")))
         yield first, stop
         first = stop

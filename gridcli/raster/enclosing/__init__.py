@@ -1,0 +1,1 @@
+"""Shapes that enclose hubs: convex hulls, and ellipses of the smallest area."""
