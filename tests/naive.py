@@ -13,9 +13,11 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from gridcli.grid.grid import MULTIPLY, Grid
 
@@ -639,3 +641,93 @@ def unique_count(
             used += 1
             seen.add((tile, lon - 360 if lon >= 180 else lon, lat, vehicle))
     return Counter(tile for tile, *_ in seen), used - len(seen)
+
+
+# --- Further dimensions -------------------------------------------------------------------------
+
+
+def clock_bin(micros: int, kind: str, prec: int, tz: str, lon: float) -> int:
+    """Bin of the hour or the weekday that a clock shows at an instant (since 1970, UTC)."""
+    instant = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
+    if tz == "solar":
+        wrapped = lon - 360 if lon >= 180 else lon
+        instant += timedelta(milliseconds=round(wrapped * 240_000))
+    elif tz != "UTC":
+        instant = instant.astimezone(ZoneInfo(tz))
+    hours = Fraction(instant.microsecond, 10**6) + instant.second + 60 * instant.minute
+    hours = hours / 3600 + instant.hour
+    units = hours if kind == "hour" else instant.weekday() + hours / 24
+    return math.floor(units * 10**prec)
+
+
+def number_bin(value: float, prec: int, low: float, high: float) -> int | str:
+    """Bin of a number within bounds, the upper one in the last bin; or why it has none."""
+    if not math.isfinite(value):
+        return "not_a_number"
+    if not low <= value <= high:
+        return "out_of_range"
+    k = floor_tile(value, prec)
+    return k - 1 if value == high and k > floor_tile(low, prec) and k == _exact(high, prec) else k
+
+
+def _exact(value: float, prec: int) -> Fraction:
+    return Fraction(Decimal(repr(value))) * Fraction(10) ** prec
+
+
+def dims_components(
+    tiles: set[tuple[int, ...]], delta: int, metric: str, periods: tuple[int, ...]
+) -> list[set[tuple[int, ...]]]:
+    """Components of tiles in d dimensions, ordered by smallest tile.
+
+    `periods`: after how many tiles each dimension begins again, 0 for never.
+    """
+    remaining = set(tiles)
+    components = []
+    while remaining:
+        stack = [remaining.pop()]
+        component = set(stack)
+        while stack:
+            tile = stack.pop()
+            reached = {
+                other for other in remaining if dims_distance(tile, other, metric, periods) <= delta
+            }
+            remaining -= reached
+            component |= reached
+            stack += reached
+        components.append(component)
+    return sorted(components, key=min)
+
+
+def dims_distance(
+    a: tuple[int, ...], b: tuple[int, ...], metric: str, periods: tuple[int, ...]
+) -> int:
+    steps = []
+    for i, j, period in zip(a, b, periods, strict=True):
+        step = abs(i - j)
+        steps.append(min(step, period - step) if period else step)
+    return max(steps) if metric == "chebyshev" else sum(steps)
+
+
+def span(bins: set[int], period: int) -> tuple[int, int]:
+    """First and last bin of a hub; around a circle, all others lie in its widest empty range."""
+    ordered = sorted(bins)
+    if not period:
+        return ordered[0], ordered[-1]
+    gaps = [(ordered[0] + period - ordered[-1], 1, 0)]  # the one at the end wins ties
+    gaps += [(ordered[i] - ordered[i - 1], 0, -i) for i in range(1, len(ordered))]
+    start = -max(gaps)[2]
+    return ordered[start], ordered[start - 1]
+
+
+def refined(
+    count: dict[tuple[int, int], int],
+    hubs_of_tiles: list[set[tuple[int, int]]],
+    m: int,
+    least: int,
+) -> list[set[tuple[int, int]]]:
+    """The subtiles that show each hub, m by m to a tile: those that count, or else all."""
+    shown = []
+    for hub in hubs_of_tiles:
+        inside = {(x, y) for x, y in count if (x // m, y // m) in hub}
+        shown.append({tile for tile in inside if count[tile] >= least} or inside)
+    return shown

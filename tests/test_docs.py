@@ -16,9 +16,23 @@ PACKAGE = REPOSITORY / "gridcli"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 MAY_IMPORT = {
-    "cli": {"raster", "states", "tiles", "grid", "points", "output", "synth", "runtime", "errors"},
+    "cli": {
+        "raster",
+        "dims",
+        "labelling",
+        "states",
+        "tiles",
+        "grid",
+        "points",
+        "output",
+        "synth",
+        "runtime",
+        "errors",
+    },
     "raster": {"tiles", "grid", "points", "output", "runtime", "errors"},
-    "states": {"raster", "tiles", "grid", "points", "output", "runtime", "errors"},
+    "states": {"raster", "dims", "tiles", "grid", "points", "output", "runtime", "errors"},
+    "dims": {"raster", "tiles", "grid", "points", "output", "runtime", "errors"},
+    "labelling": {"raster", "tiles", "grid", "points", "output", "runtime", "errors"},
     "tiles": {"grid", "runtime", "errors"},
     "synth": {"output", "grid", "runtime", "errors"},
     "points": {"grid", "runtime", "errors"},

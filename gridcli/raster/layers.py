@@ -162,7 +162,9 @@ def tiles_layer(hubs: Hubs, record: dict[str, Any], *, crs: str | None = None) -
                     pa.array(hubs.hub_id).take(in_hub),
                     hub_key.take(in_hub),
                 ]
-                yield LayerBatch(pa.RecordBatch.from_arrays(columns, schema=schema), _boxes(part))
+                yield LayerBatch(
+                    pa.RecordBatch.from_arrays(columns, schema=schema), tile_boxes(part)
+                )
 
     return Layer("tiles", schema, "polygon", len(tiles), batches, tiles.grid.planar, crs, record)
 
@@ -195,7 +197,7 @@ def _finite(values: npt.NDArray[Any]) -> Any:
     return pa.array(values, mask=~np.isfinite(values))
 
 
-def _boxes(tiles: Tiles) -> Geometry:
+def tile_boxes(tiles: Tiles) -> Geometry:
     """Return the rectangles of consecutive tiles, each a closed counter-clockwise ring."""
     grid = tiles.grid
     x, y = tiles.x.astype(np.int64), tiles.y.astype(np.int64)
