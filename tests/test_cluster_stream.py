@@ -171,7 +171,7 @@ def test_components_that_meet_late(lines, flipped, slice_tiles):
 
 @pytest.mark.parametrize("prec", [-1, "-0.5"])
 def test_a_giant_hub_all_around_the_earth(prec, monkeypatch):
-    monkeypatch.setattr(hubs_module, "LEAST_COLUMNS", 4)
+    monkeypatch.setattr(hubs_module, "LEAST_RANGES", 4)
     grid = Grid.degrees(prec)
     rows = range(grid.first_row, grid.last_row + 1)
     count = {

@@ -141,7 +141,7 @@ def test_kernels_are_compiled_ahead_by_another_process(tmp_path, monkeypatch):
 
 
 def test_kernels_compiled_apart_are_there_when_it_returns(tmp_path, monkeypatch):
-    name = "gridcli.grid.kernels:coarsen_keys"
+    name = "gridcli.tiles.runs.kernels:coarsen_keys"
     monkeypatch.setenv("GRIDCLI_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr("gridcli.runtime.jitcache._folder", lambda package: tmp_path)
     (kernel,) = _kernels([name])

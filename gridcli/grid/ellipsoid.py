@@ -44,16 +44,17 @@ def row_areas(grid: Grid, rows: npt.NDArray[np.int32]) -> Float64s:
     if grid.planar:
         return np.full(len(rows), side * side)
     step = math.radians(side)
+    width = 2 * math.pi / grid.columns_of(rows) if grid.rows_differ else step
     polar_height = float(90 / grid.exact_side - grid.last_row)
     from_equator = np.abs(rows + 0.5)
     is_polar = from_equator > grid.last_row
     colatitude = np.where(is_polar, polar_height / 2, grid.last_row - from_equator + polar_height)
     height = np.where(is_polar, polar_height, 1.0)
-    return tile_area(colatitude * step, height * step, step)
+    return tile_area(colatitude * step, height * step, width)
 
 
 def tile_side(grid: Grid) -> float:
-    """Return the side of a tile, in degrees (coordinate units if planar)."""
+    """Return the height of a tile, and its width where rows are alike, in degrees or units."""
     return float(grid.exact_side)
 
 
@@ -62,7 +63,7 @@ def column_overlap(grid: Grid) -> float:
     return 0.0 if grid.planar else float(grid.columns - 360 / grid.exact_side)
 
 
-def tile_area(colatitude: Float64s, height: Float64s, width: float) -> Float64s:
+def tile_area(colatitude: Float64s, height: Float64s, width: Float64s | float) -> Float64s:
     """Return the area between two parallels and two meridians on WGS84, in square metres.
 
     With s = sin(latitude), the area from the equator is, per radian of longitude,
@@ -73,7 +74,7 @@ def tile_area(colatitude: Float64s, height: Float64s, width: float) -> Float64s:
     ----------
     colatitude : ndarray of float64
         Angle from the middle parallel to the nearer pole, in radians.
-    height, width : ndarray of float64, float
+    height, width : ndarray of float64, or float
         Differences of latitude and longitude, in radians.
     """
     sin_half = np.sin(height / 2)

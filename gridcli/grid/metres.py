@@ -23,11 +23,6 @@ from gridcli.grid.ellipsoid import ECCENTRICITY_2, SEMI_MAJOR_M
 
 QUARTER_MERIDIAN_M = Fraction("10001965.7293127")
 """From the equator to a pole along a meridian of WGS84."""
-TURN = 1 << 40
-"""Positions around the earth are counted in such parts of it, some 36 micrometres each."""
-EDGE_TURN = 1 << 52
-"""Edges of tiles are compared in such parts of the earth. Two edges that differ do so by at least
-1 / n / m of it, columns being fewer than 2^25.3: some 2.6 parts."""
 _BLOCK = 1 << 15
 _SINE = [(-1) ** power / math.factorial(2 * power + 1) for power in range(11)]
 """Taylor's coefficients; the first that is left out adds less than 2e-18 up to 90 degrees."""

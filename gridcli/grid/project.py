@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from gridcli.errors import UsageError
 from gridcli.grid import kernels
-from gridcli.grid.grid import DIVIDE, REAL, Grid
+from gridcli.grid.ellipsoid import SEMI_MAJOR_M
+from gridcli.grid.grid import DIVIDE, METRES, REAL, Grid
 from gridcli.grid.validity import NULL_ISLAND_DEGREES
 
 PIECE = 1 << 16
@@ -81,9 +82,11 @@ class Projector:
         self._bbox = (west, south, east, north)
         self._shape = (
             (0, 0, 0, 0)
-            if grid.planar
+            if grid.planar or grid.rows_differ
             else (grid.columns, grid.first_column, grid.last_column, grid.last_row)
         )
+        self._columns = grid.column_table
+        self._equator = 2 * math.pi * SEMI_MAJOR_M / grid.scale  # in sides, where rows differ
         self._float_shape = np.array(self._shape, np.float64)
         self._float_bbox = np.array(self._bbox, np.float64)
         self._keys = np.empty(PIECE, np.uint64)
@@ -108,9 +111,22 @@ class Projector:
         UsageError
             The unit and the grid need more than 64 bits.
         """
-        if unit is not None and self._grid.rule == REAL:
+        if unit is not None and self._grid.rule in {REAL, METRES}:
             x, y, unit = _as_floats(x, unit), _as_floats(y, unit), None
-        if unit is None:
+        if self._grid.rows_differ:
+            n_keys, n_rejected = kernels.project_to_rows(
+                np.ascontiguousarray(x),
+                np.ascontiguousarray(y),
+                self._columns,
+                self._equator,
+                self._float_bbox,
+                -1.0 if self._island is None else float(self._island),
+                self._flags,
+                self._keys,
+                self._rejected,
+                self._reasons,
+            )
+        elif unit is None:
             n_keys, n_rejected = kernels.project_floats(
                 np.ascontiguousarray(x),
                 np.ascontiguousarray(y),

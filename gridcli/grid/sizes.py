@@ -57,6 +57,8 @@ def metres_of(text: str) -> Decimal | None:
 
 def check_side(side_m: Decimal) -> None:
     """Raise `UsageError` where no grid of tiles of such a side, in metres, can be made."""
+    if side_m <= 0:
+        raise UsageError(f"--tile-size {side_m}m must be more than 0.")
     if side_m < FINEST_SIDE_M:
         raise UsageError(
             f"--tile-size {side_m}m is too fine: how many columns each row has is kept in a "

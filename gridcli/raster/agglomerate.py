@@ -21,13 +21,16 @@ from gridcli.raster.model import Components
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gridcli.grid.grid import Grid
+    from gridcli.runtime.jit import Kernel
     from gridcli.tiles.tiles import Tiles
 
 METRICS = ("chebyshev", "manhattan")
 
 VISITS_PER_PIECE = 20_000_000
-"""Tiles looked at in one call of the kernel: some 0.1 s, so that a signal is soon noticed."""
+"""Tiles, or rows, looked at in one call of the kernel: some 0.1 s, a signal is soon noticed."""
 SLICES_PER_THREAD = 4
+MOST_HOPS = 1000
 LARGEST_DISTANCE = 2**33
 """Beyond any distance of two int32 index pairs."""
 
@@ -43,7 +46,10 @@ def agglomerate(
     """Return the connected components of significant tiles.
 
     Two tiles are neighbours if their distance is at most `delta`; on a geographic grid columns
-    are counted around the earth, whichever way is shorter.
+    are counted around the earth, whichever way is shorter. Where rows have different numbers of
+    columns, the distance is the least number of hops, each within a row to the next tile or to a
+    tile of an adjacent row that touches (Manhattan: that shares some length); a hop may lead over
+    any tile of the grid, with points or without.
 
     Parameters
     ----------
@@ -69,7 +75,7 @@ def agglomerate(
     >>> agglomerate(Tiles(Grid.degrees(4), x, y, np.full(3, 5))).label
     array([0, 0, 1], dtype=int32)
     """
-    check_neighbourhood(delta, metric)
+    check_neighbourhood(delta, metric, tiles.grid)
     if not len(tiles):
         return Components(np.empty(0, np.int32), 0)
     from gridcli.raster.kernels import number_components
@@ -85,11 +91,17 @@ def agglomerate(
     return Components(forest.parent, int(number_components(forest.parent)))
 
 
-def check_neighbourhood(delta: int, metric: str) -> None:
-    """Raise `UsageError` where `delta` is below 1 or the metric is unknown."""
+def check_neighbourhood(delta: int, metric: str, grid: Grid) -> None:
+    """Raise `UsageError` where `delta` is out of range or the metric is unknown."""
     if delta < 1:
         raise UsageError(
             f"--delta {delta} must be at least 1: neighbours are that many tiles apart."
+        )
+    if grid.rows_differ and delta > MOST_HOPS:
+        raise UsageError(
+            f"--delta {delta} is too large for tiles in metres: each row in reach has other "
+            f"columns, so that time grows with its square. Use {MOST_HOPS:,} or less, larger "
+            "tiles, or tiles in degrees (--prec)."
         )
     if metric not in METRICS:
         raise UsageError(f"--metric {metric!r} must be one of {', '.join(METRICS)}.")
@@ -120,20 +132,28 @@ class _Forest:
         delta: int,
         metric: str,
     ) -> None:
-        from gridcli.raster.kernels import join_rows
-
+        self._kernel: Kernel
+        self._columns: int | npt.NDArray[np.int32]
         self.parent = np.empty(len(tiles), np.int32)
         self._x = tiles.x
         self._row_start = row_start
         self._row_y = row_y
         self._delta = delta
         self._chebyshev = int(metric == "chebyshev")
-        self._columns = tiles.grid.columns
-        self._kernel = join_rows
+        self._visits = delta + 1
+        if tiles.grid.rows_differ:
+            from gridcli.raster.hops.kernels import join_uneven_rows
+
+            self._kernel, self._columns = join_uneven_rows, tiles.grid.column_table
+            self._visits *= delta + 1  # every row on the way to another is looked at
+        else:
+            from gridcli.raster.kernels import join_rows
+
+            self._kernel, self._columns = join_rows, tiles.grid.columns
 
     def join_slice(self, begin: int, end: int, is_stopped: Callable[[], bool]) -> None:
         """Join all neighbours within rows [begin, end), piece by piece."""
-        piece_tiles = max(1, VISITS_PER_PIECE // (self._delta + 1))
+        piece_tiles = max(1, VISITS_PER_PIECE // self._visits)
         row = begin
         while row < end and not is_stopped():
             reached = np.searchsorted(self._row_start, self._row_start[row] + piece_tiles)

@@ -98,7 +98,7 @@ def cluster(
         A signal arrived.
     """
     check_mu(mu)
-    check_neighbourhood(delta, metric)
+    check_neighbourhood(delta, metric, tiles.grid)
     if memory_bytes is not None:
         memory_bytes = max(memory_bytes, LEAST_BYTES)
     if slice_tiles is None:
@@ -206,7 +206,7 @@ class _JoinedSlices:
         self._border = together.piece(first_open, len(together)).copy()
         self._border_label = label[first_open:].copy()
         label = label[n_border:]
-        sum_components(label, rows.x, rows.y, rows.count, self._sums)
+        sum_components(label, rows.x, rows.y, rows.count, rows.grid.column_table, self._sums)
         return label
 
     def rank(self) -> tuple[Int64s, Int32s]:

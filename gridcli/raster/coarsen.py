@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gridcli.grid.kernels import coarsen_keys
 from gridcli.runtime.workers import call, share_out
 from gridcli.tiles.merge import merge_runs
+from gridcli.tiles.runs.kernels import coarsen_keys
 from gridcli.tiles.table import TableSizes, TileTable
 
 if TYPE_CHECKING:
@@ -81,9 +81,16 @@ def coarser_blocks(
     )
     if m == 1:
         return read(least=least)
+    return coarsened_blocks(read(), m, space, least=least, stop=stop)
+
+
+def coarsened_blocks(
+    blocks: Iterable[Counted], m: int, space: Workspace, *, least: int, stop: StopFlag
+) -> Drained:
+    """Return the tiles of blocks, coarsened by `m`, in ascending blocks; see `coarser_blocks`."""
     sizes = TableSizes.within(space.budget.limit_bytes)
     table = TileTable(sizes, budget=space.budget, spill=space.spill)
-    coarsen_into(table, read(), m, threads=space.threads, stop=stop)
+    coarsen_into(table, blocks, m, threads=space.threads, stop=stop)
     return call(partial(table.drain, least, threads=space.threads, stop=stop), stop)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gridcli.errors import UsageError
-from gridcli.grid.ellipsoid import column_overlap, radii_of_curvature, row_areas, tile_side
+from gridcli.grid.ellipsoid import radii_of_curvature, row_areas, tile_side
+from gridcli.grid.ring import Ring
 from gridcli.raster.agglomerate import rows_of
 from gridcli.raster.labels import labelled_blocks
 from gridcli.raster.model import Hubs
@@ -28,10 +29,8 @@ Float64s = npt.NDArray[np.float64]
 
 LARGEST_PRODUCT = 2.0**62
 """Sums of int64 products bounded by this (computed in doubles) do not overflow."""
-LEAST_COLUMNS = 1 << 20
-"""Columns of wide hubs that are collected before they are made distinct again."""
-HUB_SHIFT = np.uint64(32)
-COLUMN_BIAS = 1 << 31
+LEAST_RANGES = 1 << 17
+"""Ranges of columns of wide hubs that are collected before they are joined again."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +54,15 @@ class _LabelledTiles:
 
 @dataclass(frozen=True)
 class _Extents:
-    """Where hubs lie, one element each, in tile indexes.
+    """Where hubs lie, one element each.
 
     Attributes
     ----------
     first_x, south : the smallest tile, which lies in the first row
     north : last row
     west, east : first and last column, going east; west > east for a hub that crosses 180 degrees
+
+    Rows are indexes, places along them are in units of centres (`gridcli.grid.ring`).
     """
 
     first_x: Int64s
@@ -98,14 +99,25 @@ def build_hubs(
     """
     from gridcli.raster import kernels
 
-    grid = tiles.grid
+    grid, ring = tiles.grid, Ring.of(tiles.grid)
     labelled = _LabelledTiles(tiles, labels, stop)
-    west, east = _columns_of(labelled, sums[:, kernels.X_MIN].copy(), sums[:, kernels.X_MAX].copy())
+    ends = _columns_of(labelled, sums[:, kernels.X_MIN].copy(), sums[:, kernels.X_MAX].copy())
     first_x, south = sums[:, kernels.X_FIRST].copy(), sums[:, kernels.Y_FIRST].copy()
-    extents = _Extents(first_x, south, sums[:, kernels.Y_LAST].copy(), west, east)
+    extents = _Extents(
+        ring.centres(first_x, south),
+        south,
+        sums[:, kernels.Y_LAST].copy(),
+        *(ring.centre_of(end) for end in ends),
+    )
     points = sums[:, kernels.POINTS].copy()
     n_tiles, peak = sums[:, kernels.N_TILES].copy(), sums[:, kernels.PEAK].copy()
-    exact, floating = _sum_tiles(labelled, extents)
+    exact, floating, bounds = _sum_tiles(labelled, extents)
+    if not grid.rows_differ:
+        west, east = grid.edges_x(extents.west, south), grid.edges_x(extents.east + 1, south)
+    else:
+        west = bounds[:, kernels.WEST]
+        crosses = np.isfinite(bounds[:, kernels.EAST_BEYOND])
+        east = np.where(crosses, bounds[:, kernels.EAST_BEYOND], bounds[:, kernels.EAST])
     lon, lat = _centroids(labelled, extents, exact)
     area = floating[:, kernels.AREA] + floating[:, kernels.AREA_LOST]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -124,80 +136,108 @@ def build_hubs(
         radius_m=_radii(grid, lat, floating, points),
         area_m2=area,
         density=density,
-        west=grid.edges_x(west, south),
+        west=west,
         south=grid.edges_y(south),
-        east=grid.edges_x(east + 1, south),
+        east=east,
         north=grid.edges_y(extents.north + 1),
     )
 
 
 def _columns_of(labelled: _LabelledTiles, x_min: Int64s, x_max: Int64s) -> tuple[Int64s, Int64s]:
-    """Return the first and last column of each hub, going east: outside is its widest gap."""
-    columns = labelled.grid.columns
+    """Return the first and last column of each hub, going east: outside is its widest gap.
+
+    All are in units of ends (`gridcli.grid.ring`).
+    """
+    around = Ring.of(labelled.grid).ends_around
     is_wide = np.zeros(len(x_min) + 1, np.bool_)  # one more for label -1
-    if columns:
-        is_wide[:-1] = x_max - x_min > columns - (x_max - x_min)
+    if around:
+        is_wide[:-1] = x_max - x_min > around - (x_max - x_min)
     if not is_wide.any():  # no gap within can be wider than the one from x_max to x_min
         return x_min, x_max
-    hub, x = _distinct_columns(labelled, is_wide)
+    hub, first, last = _covered(labelled, is_wide)
     starts = np.flatnonzero(np.diff(hub, prepend=-1))
     ends = np.append(starts[1:], len(hub)) - 1
-    following = np.append(x[1:], 0)
-    following[ends] = x[starts] + columns
-    steps = following - x
+    following = np.append(first[1:], 0)
+    following[ends] = first[starts] + around
+    steps = following - last
     widest = np.maximum.reduceat(steps, starts)
     crosses = widest > steps[ends]  # otherwise the widest gap, or one of them, is at 180 degrees
     wanted = np.repeat(np.where(crosses, widest, -1), ends - starts + 1)
     candidates = np.flatnonzero(steps == wanted)
-    crossing, first = np.unique(hub[candidates], return_index=True)
-    x_min[crossing] = following[candidates[first]]
-    x_max[crossing] = x[candidates[first]]
+    crossing, at = np.unique(hub[candidates], return_index=True)
+    x_min[crossing] = following[candidates[at]]
+    x_max[crossing] = last[candidates[at]]
     return x_min, x_max
 
 
-def _distinct_columns(
+def _covered(
     labelled: _LabelledTiles, is_chosen: npt.NDArray[np.bool_]
-) -> tuple[Int64s, Int64s]:
-    """Return the pairs of hub and column that tiles of the chosen hubs have, sorted."""
-    found: list[npt.NDArray[np.uint64]] = []
-    waiting, enough = 0, LEAST_COLUMNS
+) -> tuple[Int64s, Int64s, Int64s]:
+    """Return the ranges of columns that tiles of the chosen hubs cover: hub, first and last.
+
+    Sorted, and none touches another of the same hub.
+    """
+    ring = Ring.of(labelled.grid)
+    found = [np.empty((3, 0), np.int64)]
+    waiting, enough = 0, LEAST_RANGES
     for tiles, hub in labelled.blocks():
-        chosen = np.flatnonzero(is_chosen[hub])
-        column = (tiles.x[chosen].astype(np.int64) + COLUMN_BIAS).astype(np.uint64)
-        found.append(np.unique(hub[chosen].astype(np.uint64) << HUB_SHIFT | column))
-        waiting += len(found[-1])
-        if waiting > enough:
-            found = [np.unique(np.concatenate(found))]
-            waiting = len(found[0])
-            enough = 2 * waiting + LEAST_COLUMNS
-    pairs = np.unique(np.concatenate(found))
-    x = (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64) - COLUMN_BIAS
-    return (pairs >> HUB_SHIFT).astype(np.int64), x
+        for begin in range(0, len(tiles), LEAST_RANGES):
+            piece, of = tiles.piece(begin, begin + LEAST_RANGES), hub[begin : begin + LEAST_RANGES]
+            chosen = is_chosen[of]
+            ends = ring.ends(piece.x[chosen], piece.y[chosen])
+            found.append(_joined_ranges(np.stack([of[chosen].astype(np.int64), *ends])))
+            waiting += found[-1].shape[1]
+            if waiting > enough:
+                found = [_joined_ranges(np.hstack(found))]
+                waiting = found[0].shape[1]
+                enough = 2 * waiting + LEAST_RANGES
+    hub_of, first, last = _joined_ranges(np.hstack(found))
+    return hub_of, first, last
 
 
-def _sum_tiles(labelled: _LabelledTiles, extents: _Extents) -> tuple[Int64s, Float64s]:
-    """Return the exact and the floating sums of `sum_hubs`."""
+def _joined_ranges(ranges: Int64s) -> Int64s:
+    """Return ranges (hub, first, last; one a column), joined where they touch or overlap, sorted.
+
+    Along each hub, a range begins where none is open, and ends where none is open any more.
+    """
+    hub = np.concatenate([ranges[0], ranges[0]])
+    at = np.concatenate([ranges[1], ranges[2] + 1])
+    ends = np.repeat([False, True], ranges.shape[1])
+    order = np.lexsort((ends, at, hub))  # where one begins as another ends, something stays open
+    depth = np.cumsum(np.where(ends[order], -1, 1))
+    last = np.flatnonzero(depth == 0)
+    first = np.append(0, last + 1)[:-1]
+    return np.stack([hub[order[first]], at[order[first]], at[order[last]] - 1])
+
+
+def _sum_tiles(labelled: _LabelledTiles, extents: _Extents) -> tuple[Int64s, Float64s, Float64s]:
+    """Return the exact and the floating sums of `sum_hubs`, and its bounds."""
     from gridcli.raster.kernels import sum_hubs
 
-    grid = labelled.grid
-    exact = np.zeros((len(extents.west), 4), np.int64)
-    floating = np.zeros((len(extents.west), 6))
+    grid, ring = labelled.grid, Ring.of(labelled.grid)
+    n_hubs = len(extents.west)
+    exact = np.zeros((n_hubs, 4), np.int64)
+    floating = np.zeros((n_hubs, 6))
+    bounds = np.tile([np.inf, -np.inf, -np.inf], (n_hubs if grid.rows_differ else 0, 1))
     for tiles, hub in labelled.blocks():
+        rows = rows_of(tiles)[1]
         sum_hubs(
             hub,
             tiles.x,
             tiles.y,
             tiles.count,
-            row_areas(grid, rows_of(tiles)[1]),
+            row_areas(grid, rows),
+            grid.columns_of(rows) if grid.rows_differ else np.empty(0, np.int64),
             extents.first_x,
             extents.south,
             extents.west,
-            grid.columns,
-            column_overlap(grid),
+            ring.around,
+            ring.overlap,
             exact,
             floating,
+            bounds,
         )
-    return exact, floating
+    return exact, floating, bounds
 
 
 def _centroids(
@@ -206,42 +246,39 @@ def _centroids(
     """Return longitude and latitude (or x and y) of the centroids."""
     from gridcli.raster.kernels import SUM_BEYOND, SUM_POINTS, SUM_X, SUM_Y
 
-    grid = labelled.grid
+    ring = Ring.of(labelled.grid)
     points = exact[:, SUM_POINTS]
     sums = exact[:, [SUM_X, SUM_Y]]
     whole = sums // points[:, None]
     rest = sums - whole * points[:, None]
     width = extents.east - extents.west
-    width += np.where(width < 0, grid.columns, 0)
+    width += np.where(width < 0, ring.around, 0)
     reach = np.maximum(width, extents.north - extents.south).astype(np.float64)
     large = np.flatnonzero(reach * points >= LARGEST_PRODUCT)
     if len(large):
         whole[large], rest[large] = _means_in_python(labelled, extents, large)
     offset = rest / points[:, None] + 0.5
-    offset[:, 0] -= exact[:, SUM_BEYOND] / points * column_overlap(grid)
-    x = grid.edges(extents.first_x + whole[:, 0] + offset[:, 0])
-    y = grid.edges(extents.south + whole[:, 1] + offset[:, 1])
-    if grid.planar:
-        return x, y
-    x = np.where(x >= 180, x - 360, np.where(x < -180, x + 360, x))
-    return x, np.clip(y, -90.0, 90.0)  # the centre of a partial row can lie beyond the pole
+    offset[:, 0] -= exact[:, SUM_BEYOND] / points * ring.overlap
+    x = ring.x(extents.first_x + whole[:, 0] + offset[:, 0])
+    # Clipped, for the centre of a partial row can lie beyond the pole.
+    return x, labelled.grid.edges_y(extents.south + whole[:, 1] + offset[:, 1])
 
 
 def _means_in_python(
     labelled: _LabelledTiles, extents: _Extents, hubs: Int64s
 ) -> tuple[list[list[int]], list[list[int]]]:
     """Return quotients and remainders of the mean offsets of hubs too large for int64 sums."""
-    columns = labelled.grid.columns
+    ring = Ring.of(labelled.grid)
     is_chosen = np.zeros(len(extents.west) + 1, np.bool_)  # one more for label -1
     is_chosen[hubs] = True
     sums = {int(hub): [0, 0, 0] for hub in hubs}
     for tiles, hub in labelled.blocks():
         chosen = np.flatnonzero(is_chosen[hub])
         of = hub[chosen]
-        x = tiles.x[chosen].astype(np.int64)
+        x = ring.centres(tiles.x[chosen], tiles.y[chosen])
         first_x, west = extents.first_x[of], extents.west[of]
         beyond = (x < west).astype(np.int64) - (first_x < west)
-        dx = x - first_x + beyond * columns
+        dx = x - first_x + beyond * ring.around
         dy = tiles.y[chosen] - extents.south[of]
         rows = zip(of.tolist(), dx.tolist(), dy.tolist(), tiles.count[chosen].tolist(), strict=True)
         for each, x_offset, y_offset, count in rows:
@@ -257,15 +294,11 @@ def _radii(grid: Grid, lat: Float64s, floating: Float64s, points: Int64s) -> Flo
     """Return the count-weighted RMS distance of tile centres from the centroid, per hub."""
     from gridcli.raster.kernels import SPREAD_X, SPREAD_Y
 
-    unit_x: Float64s | float
-    unit_y: Float64s | float
-    if grid.planar:
-        unit_x = unit_y = tile_side(grid)
-    else:
-        meridian, prime_vertical = radii_of_curvature(lat)
-        step = np.radians(tile_side(grid))
-        unit_x = prime_vertical * np.cos(np.radians(lat)) * step
-        unit_y = meridian * step
+    unit_x, unit_y = Ring.of(grid).unit, tile_side(grid)
     x = np.sqrt(floating[:, SPREAD_X] / points) * unit_x
     y = np.sqrt(floating[:, SPREAD_Y] / points) * unit_y
+    if not grid.planar:
+        meridian, prime_vertical = radii_of_curvature(lat)
+        x = np.radians(x) * prime_vertical * np.cos(np.radians(lat))
+        y = np.radians(y) * meridian
     return np.hypot(x, y)

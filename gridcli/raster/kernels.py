@@ -11,12 +11,19 @@ Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 Float64s = npt.NDArray[np.float64]
 
-# Columns of `sum_components`: of the smallest tile X_FIRST and Y_FIRST, of the last one Y_LAST.
+# Columns of `sum_components`: of the smallest tile X_FIRST and Y_FIRST, of the last one Y_LAST;
+# X_MIN and X_MAX in units of ends (`gridcli.grid.ring`).
 N_SUMS = 8
 N_TILES, POINTS, PEAK, X_FIRST, Y_FIRST, Y_LAST, X_MIN, X_MAX = range(N_SUMS)
 # Columns of the exact and of the floating sums of `sum_hubs`.
 SUM_X, SUM_Y, SUM_BEYOND, SUM_POINTS = range(4)
 MEAN_X, MEAN_Y, SPREAD_X, SPREAD_Y, AREA, AREA_LOST = range(6)
+# Columns of its bounds: of what does not lie beyond 180 degrees, and the end of what does.
+WEST, EAST, EAST_BEYOND = range(3)
+
+# As in `gridcli.grid.ring`; kernels read module constants only.
+TURN = 2.0**40
+END_TURN = 2.0**52
 
 
 @part
@@ -120,32 +127,41 @@ def number_components(parent: Int32s) -> int:
     return n_components
 
 
-@kernel("int32[:], int32[:], int32[:], int64[:], int64[:,:]")
-def sum_components(label: Int32s, x: Int32s, y: Int32s, count: Int64s, sums: Int64s) -> None:
+@kernel("int32[:], int32[:], int32[:], int64[:], int32[:], int64[:,:]")
+def sum_components(
+    label: Int32s, x: Int32s, y: Int32s, count: Int64s, table: Int32s, sums: Int64s
+) -> None:
     """Add tiles up by label, -1 for none, to `sums`: its eight columns named above, zeros at first.
 
-    Tiles may come in several calls, in their order.
+    Tiles may come in several calls, in their order. `table` holds the columns of each row from the
+    equator to a pole; it is empty where all rows have the same.
     """
     for tile in range(len(label)):
         of = label[tile]
         if of < 0:
             continue
+        west = np.int64(x[tile])
+        east = west
+        if len(table):
+            n = np.float64(table[y[tile] if y[tile] >= 0 else -1 - y[tile]])
+            east = np.int64((west + 1) / n * END_TURN) - 1
+            west = np.int64(west / n * END_TURN)
         if sums[of, N_TILES] == 0:
             sums[of, X_FIRST] = x[tile]
             sums[of, Y_FIRST] = y[tile]
-            sums[of, X_MIN] = x[tile]
-            sums[of, X_MAX] = x[tile]
+            sums[of, X_MIN] = west
+            sums[of, X_MAX] = east
         sums[of, N_TILES] += 1
         sums[of, POINTS] += count[tile]
         sums[of, PEAK] = max(sums[of, PEAK], count[tile])
         sums[of, Y_LAST] = y[tile]
-        sums[of, X_MIN] = min(sums[of, X_MIN], x[tile])
-        sums[of, X_MAX] = max(sums[of, X_MAX], x[tile])
+        sums[of, X_MIN] = min(sums[of, X_MIN], west)
+        sums[of, X_MAX] = max(sums[of, X_MAX], east)
 
 
 @kernel(
-    "int32[:], int32[:], int32[:], int64[:], float64[:], int64[:], int64[:], int64[:], int64, "
-    "float64, int64[:,:], float64[:,:]"
+    "int32[:], int32[:], int32[:], int64[:], float64[:], int64[:], int64[:], int64[:], int64[:], "
+    "int64, float64, int64[:,:], float64[:,:], float64[:,:]"
 )
 def sum_hubs(
     tile_hub: Int32s,
@@ -153,6 +169,7 @@ def sum_hubs(
     y: Int32s,
     count: Int64s,
     row_area: Float64s,
+    row_columns: Int64s,
     first_x: Int64s,
     first_y: Int64s,
     cut: Int64s,
@@ -160,8 +177,9 @@ def sum_hubs(
     overlap: float,
     exact: Int64s,
     floating: Float64s,
+    bounds: Float64s,
 ) -> None:
-    """Sum each hub's tiles, in tile units relative to its smallest tile.
+    """Sum each hub's tiles, relative to its smallest tile: columns in units of centres.
 
     Tiles may come in several calls, in their order: all that is known of a hub stands in its sums.
 
@@ -170,14 +188,17 @@ def sum_hubs(
     tile_hub : hub of each tile, -1 for none
     x, y, count : the tiles, sorted by (y, x)
     row_area : area of a tile of each non-empty row
+    row_columns : columns of each non-empty row where rows differ, else empty
     first_x, first_y : smallest tile of each hub
     cut : westernmost column of each hub; columns before it lie beyond 180 degrees
-    columns : columns around the earth
+    columns : columns around the earth (all three in units of centres: `gridcli.grid.ring`)
     overlap : tiles by which `columns` exceed the circle: what two partial columns lack
     exact : zeros at first, shape (n_hubs, 4): count-weighted sums of x, of y, of being beyond 180,
         counts
     floating : zeros at first, shape (n_hubs, 6): count-weighted means of x and y, sums of squared
         deviations from them (West 1979), area and what its summation lost (Neumaier 1974)
+    bounds : shape (n_hubs, 3) where rows differ, else (0, 3); at first inf, -inf, -inf: longitudes
+        of western and eastern ends, the columns named above
     """
     row = -1
     last_column = columns // 2 - 1
@@ -189,8 +210,18 @@ def sum_hubs(
         if hub < 0:
             continue
         weight = count[tile]
-        beyond = int(x[tile] < cut[hub]) - int(first_x[hub] < cut[hub])
-        dx = x[tile] - first_x[hub] + beyond * columns
+        at = np.int64(x[tile])
+        if len(row_columns):
+            n = np.float64(row_columns[row])
+            at = np.int64((2 * at + 1) / (2.0 * n) * TURN)
+            east = (360.0 * (x[tile] + 1) - 180.0 * n) / n
+            if at < cut[hub]:
+                bounds[hub, EAST_BEYOND] = max(bounds[hub, EAST_BEYOND], east)
+            else:
+                bounds[hub, WEST] = min(bounds[hub, WEST], (360.0 * x[tile] - 180.0 * n) / n)
+                bounds[hub, EAST] = max(bounds[hub, EAST], east)
+        beyond = int(at < cut[hub]) - int(first_x[hub] < cut[hub])
+        dx = at - first_x[hub] + beyond * columns
         dy = y[tile] - first_y[hub]
         before = float(exact[hub, SUM_POINTS])
         exact[hub, SUM_X] += weight * dx

@@ -1,4 +1,4 @@
-"""Kernels on sorted runs: their encoding, and merging and subtracting them."""
+"""Kernels on sorted runs: their encoding, merging, subtracting and coarsening."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ Uint8s = npt.NDArray[np.uint8]
 Uint64s = npt.NDArray[np.uint64]
 Int64s = npt.NDArray[np.int64]
 
+BIAS = 1 << 31
+"""What indexes are moved up by, so that none is negative in a key."""
 LONGEST_ENTRY = 20
 """Bytes of an entry at most: two integers of 64 bits, 7 bits a byte."""
 
@@ -169,3 +171,44 @@ def subtract_run(keys_a, counts_a, keys_b, counts_b, keys, counts):
     if b < n_b:
         return n, b
     return n, -1
+
+
+@kernel("uint64[:], int64[:], int64, uint64[:], int64[:] -> int64")
+def coarsen_keys(keys, counts, m, out_keys, out_counts):
+    """Divide the indexes of tiles by `m`, rounding down; add up neighbours that become one tile.
+
+    Within a row of ascending keys, all tiles of a coarser one stand side by side, so that a
+    division is needed only where one coarser tile ends, and each comes out once for each row.
+
+    Parameters
+    ----------
+    keys : uint64 (n,)
+    counts : int64 (n,)
+    m : int
+        At least 1.
+    out_keys, out_counts : uint64, int64 (>= n,)
+        In the order of the input; a key may occur more than once.
+
+    Returns
+    -------
+    n_out : int
+    """
+    n = -1
+    first = np.uint64(0)  # keys of this row from `first` up to `beyond` are one coarser tile
+    beyond = np.uint64(0)
+    for i in range(keys.shape[0]):
+        key = keys[i]
+        if n < 0 or key < first or key >= beyond:
+            y = np.int64(key >> np.uint64(32)) - BIAS
+            x = np.int64(key & np.uint64(0xFFFFFFFF)) - BIAS
+            coarse_x = x // m
+            row = key - np.uint64(x + BIAS)
+            first = row + np.uint64(max(coarse_x * m + BIAS, 0))
+            beyond = row + np.uint64(min(coarse_x * m + m + BIAS, 1 << 32))
+            n += 1
+            column, y = np.uint64(coarse_x + BIAS), np.uint64(y // m + BIAS)
+            out_keys[n] = (y << np.uint64(32)) | column
+            out_counts[n] = counts[i]
+        else:
+            out_counts[n] += counts[i]
+    return n + 1

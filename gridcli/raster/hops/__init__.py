@@ -1,0 +1,1 @@
+"""Neighbours by hops, on grids whose rows have different numbers of columns."""
