@@ -101,8 +101,8 @@ class GridChoice:
 
         if self.prec is not None and self.tile_size is not None:
             raise UsageError("--prec and --tile-size both set the size of tiles; give one.")
-        if planar and self.tile_size is not None:
-            return Grid.planar_size(self.tile_size)
+        if self.tile_size is not None:
+            return self._sized_grid(self.tile_size, planar=planar)
         if planar and self.prec is not None:
             return Grid.planar_prec(self.prec)
         if planar:
@@ -110,9 +110,28 @@ class GridChoice:
                 "--planar needs --tile-size (in the units of the coordinates) or --prec: only "
                 "you know how large a tile should be."
             )
-        if self.tile_size is not None:
-            raise UsageError("--tile-size needs --planar; geographic tiles are set by --prec.")
         return Grid.degrees(self.prec if self.prec is not None else "4")
+
+    def _sized_grid(self, size: str, *, planar: bool) -> Grid:
+        """Return the grid of `--tile-size`: metres on the earth, plain units in a plane."""
+        from gridcli.grid.grid import Grid
+        from gridcli.grid.sizes import decimal_of, metres_of
+
+        metres = metres_of(size)
+        if planar:
+            if metres is not None:
+                raise UsageError(
+                    f"--tile-size {size} has a unit; with --planar it is a plain number, in the "
+                    "units of the coordinates, whatever they are."
+                )
+            return Grid.planar_size(size)
+        if metres is None:
+            decimal_of(size, "--tile-size")
+            raise UsageError(
+                f"--tile-size {size} has no unit: for tiles of {size} metres write {size}m; tiles "
+                "in degrees are set by --prec. Only with --planar it is a plain number."
+            )
+        return Grid.metres(metres)
 
 
 @dataclass(frozen=True)

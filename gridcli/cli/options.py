@@ -101,7 +101,11 @@ grid_options = bundle(
         help="Tiles of 10^-P degrees (or units, with --planar); may be 3.5. [default: 4, "
         "about 11 m]",
     ),
-    click.option("--tile-size", metavar="SIZE", help="Side of tiles, with --planar, in units."),
+    click.option(
+        "--tile-size",
+        metavar="SIZE",
+        help="Side of square tiles, e.g. 25m or 0.5km; with --planar a plain number of units.",
+    ),
 )
 
 coarsening_options = bundle(

@@ -23,6 +23,7 @@ KERNELS = tuple(
         "tiles",
         "tiles.runs",
         "raster",
+        "raster.hops",
         "raster.outlines",
         "raster.enclosing",
         "raster.relax",
