@@ -124,6 +124,8 @@ def test_the_example_runs(name, tmp_path, monkeypatch, capfd) -> None:
         shutil.copytree("day", words[1])
     if name in {"agglomerate", "sweep", "explain"}:
         assert run(cli, ["contract", "trips", "-o", words[1]]) == 0
+    if name == "label":
+        assert run(cli, ["raster", "trips", "-o", "hubs.csv", "--tiles", words[1]]) == 0
     if name == "diff":
         for part, tiles in enumerate(words[1:]):
             made = [

@@ -16,6 +16,7 @@ COMMANDS = {
     "contract": "gridcli.cli.contract",
     "merge": "gridcli.cli.merge",
     "sweep": "gridcli.cli.sweep",
+    "label": "gridcli.cli.label",
     "diff": "gridcli.cli.diff",
     "explain": "gridcli.cli.explain",
     "inspect": "gridcli.cli.inspect",

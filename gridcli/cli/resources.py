@@ -27,6 +27,9 @@ KERNELS = tuple(
         "raster.outlines",
         "raster.enclosing",
         "raster.relax",
+        "raster.unique",
+        "labelling",
+        "dims",
     )
 )
 

@@ -155,6 +155,8 @@ def _summary_lines(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if "rims" in record:
         kept = "left out" if record["without_rims"] else "of these hubs"
         yield "rims of finer hubs", f"{record['rims']:,} {kept}"
+    if "labelled" in record:
+        yield "rows in hubs", f"{record['labelled']['in_hubs']:,}"
     seconds = dict(record["seconds"])
     total_s = seconds.pop("total")
     stages = ", ".join(f"{stage} {s:.2f}" for stage, s in seconds.items())

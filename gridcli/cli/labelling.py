@@ -1,0 +1,256 @@
+"""Options of labelled rows, and the pass that writes them, for the commands that have one."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gridcli.cli.options import bundle
+from gridcli.cli.values import Names
+from gridcli.errors import UsageError
+from gridcli.output.formats import format_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gridcli.grid.grid import Grid
+    from gridcli.labelling.columns import RowColumns
+    from gridcli.labelling.formats import RowWriter
+    from gridcli.labelling.membership import HubNames, Keys, Positions
+    from gridcli.labelling.run import Labelled
+    from gridcli.output.atomic import OutputSet
+    from gridcli.points.plan import ReadOptions
+    from gridcli.points.reader import PointReader
+    from gridcli.points.rejects import RejectsWriter
+    from gridcli.raster.counting import RowRules
+    from gridcli.runtime.progress import Progress
+    from gridcli.runtime.signals import StopFlag
+    from gridcli.runtime.workspace import Workspace
+
+ROW_FORMATS = ("parquet", "csv", "arrow")
+
+
+@dataclass(frozen=True)
+class RowChoice:
+    """How rows are written."""
+
+    keep_noise: bool
+    partition_by: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class PointsChoice(RowChoice):
+    """Where the rows of a run that finds hubs are written."""
+
+    points: str | None
+
+    def __post_init__(self) -> None:
+        if self.points is None and (self.keep_noise or self.partition_by is not None):
+            option = "--keep-noise" if self.keep_noise else "--partition-by"
+            raise UsageError(f"{option} needs --points: it is about the rows that are written.")
+
+
+@dataclass(frozen=True)
+class LabelChoice(RowChoice):
+    """Where labelled rows are written."""
+
+    output: str
+    format: str | None
+    overwrite: bool
+
+
+_ROW_OPTIONS = (
+    click.option(
+        "--keep-noise",
+        is_flag=True,
+        help="Also write rows in no hub, and bad rows with a reason; those that --where or --bbox "
+        "removes are never written.",
+    ),
+    click.option(
+        "--partition-by",
+        type=Names(),
+        metavar="COL,...",
+        help="Write a folder of Parquet files, one folder in it for each value of these columns.",
+    ),
+)
+
+points_options = bundle(
+    "rows",
+    PointsChoice,
+    click.option(
+        "--points",
+        metavar="FILE",
+        help="Also write the rows in hubs, with all their columns, hub_id and hub_key: .parquet "
+        ".csv .arrow, or - for standard output. Reads the inputs twice.",
+    ),
+    *_ROW_OPTIONS,
+)
+
+label_options = bundle(
+    "target",
+    LabelChoice,
+    click.option(
+        "-o",
+        "--output",
+        required=True,
+        metavar="FILE",
+        help="File of rows: .parquet .csv .arrow, or - for standard output; with --partition-by "
+        "a folder.",
+    ),
+    click.option(
+        "--format", type=click.Choice(ROW_FORMATS), help="Format, where no suffix says it."
+    ),
+    *_ROW_OPTIONS,
+    click.option("--overwrite", is_flag=True, help="Replace outputs that exist."),
+)
+
+
+@dataclass(frozen=True)
+class RowTarget:
+    """Where rows go, in which format, and which of them.
+
+    Attributes
+    ----------
+    path : str
+    form : str
+    keep_noise : bool
+    partition_by : tuple of str
+        Not empty: the path is a folder.
+    """
+
+    path: str
+    form: str
+    keep_noise: bool
+    partition_by: tuple[str, ...]
+
+
+def row_target(path: str, form: str | None, choice: RowChoice) -> RowTarget:
+    """Return the target of rows; refuse formats that hold none.
+
+    Raises
+    ------
+    UsageError
+    """
+    told = format_of(path, form)
+    if told not in ROW_FORMATS:
+        raise UsageError(
+            f"Rows are written as {', '.join(ROW_FORMATS)}: {told} has no place for all columns "
+            f"of the inputs. Give {path} another suffix."
+        )
+    return RowTarget(path, told, choice.keep_noise, ())
+
+
+@dataclass(frozen=True)
+class RowPass:
+    """A pass over the inputs that writes their rows.
+
+    Attributes
+    ----------
+    target : RowTarget
+    columns : RowColumns
+    grid : Grid
+    record : dict
+        The ``gridcli`` record of the file.
+    """
+
+    target: RowTarget
+    columns: RowColumns
+    grid: Grid
+    record: dict[str, Any]
+
+    def write(
+        self,
+        reader: PointReader,
+        blocks: Iterable[tuple[Keys, Positions]],
+        names: HubNames,
+        rules: RowRules,
+        outputs: OutputSet,
+        space: Workspace,
+        *,
+        progress: Progress,
+        stop: StopFlag,
+        rejects: RejectsWriter | None = None,
+    ) -> Labelled:
+        """Read the inputs and write their rows; see `gridcli.labelling.run.label_rows`."""
+        from functools import partial
+
+        from gridcli.labelling.membership import membership_of
+        from gridcli.labelling.run import Labelling, label_rows
+        from gridcli.runtime.workers import call
+
+        membership = call(partial(membership_of, blocks, space), stop)
+        labelling = Labelling(self.grid, membership, names, self.columns, self.target.keep_noise)
+        writer = self._writer(outputs[self.target.path])
+        return label_rows(
+            reader,
+            labelling,
+            rules,
+            writer,
+            space,
+            progress=progress,
+            stop=stop,
+            rejects=rejects,
+        )
+
+    def check(self) -> None:
+        """Refuse columns that the format has no place for.
+
+        Raises
+        ------
+        UsageError
+        """
+        self._writer(io.BytesIO())
+
+    def file(self, labelled: Labelled) -> dict[str, Any]:
+        """Return what a summary says of the rows."""
+        target = self.target
+        return {
+            "layer": "points",
+            "path": target.path,
+            "format": target.form,
+            "rows": labelled.written,
+        }
+
+    def _writer(self, sink: Any) -> RowWriter:
+        from gridcli.labelling.formats import row_writer
+        from gridcli.labelling.run import row_schema
+
+        return row_writer(
+            row_schema(self.columns, keep_noise=self.target.keep_noise),
+            sink,
+            self.target.form,
+            record=self.record,
+            geo=self.columns.geo,
+            is_pipe=self.target.path == "-",
+        )
+
+
+def row_pass(target: RowTarget, reader: PointReader, grid: Grid, record: dict[str, Any]) -> RowPass:
+    """Return the pass that writes the rows of a reader, once their columns are known to fit.
+
+    Raises
+    ------
+    UsageError
+        The inputs' columns cannot be joined, or a column has no place in the format.
+    """
+    from gridcli.labelling.columns import added_columns, columns_of
+
+    columns = columns_of(reader.schemas(), added_columns(keep_noise=target.keep_noise))
+    found = RowPass(target, columns, grid, record)
+    found.check()
+    return found
+
+
+def all_columns(options: ReadOptions) -> ReadOptions:
+    """Return reading options that hand on all columns."""
+    from gridcli.points.reader import ALL_COLUMNS
+
+    return replace(options, extra_columns=ALL_COLUMNS)
+
+
+def labelled_line(labelled: Labelled) -> dict[str, int]:
+    """Return what a summary says of labelled rows."""
+    return {"in_hubs": labelled.in_hubs, "written": labelled.written}
