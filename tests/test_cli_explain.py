@@ -107,7 +107,7 @@ def test_json(gridcli) -> None:
         "tile_x": 2,
         "tile_y": 1,
         "count": 7,
-        "kind": None,
+        "kind": "significant",
         "west": 0.0002,
         "south": 0.0001,
         "east": 0.0003,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -168,6 +170,65 @@ def test_neighbours_are_those_of_agglomeration(grid, offset, end, delta, metric)
     assert np.all(high[:-1] < low[1:])
 
 
+def hops_from(grid, tile, metric) -> dict[tuple[int, int], int]:
+    """Hops from one tile to each, neighbours found by their longitudes as fractions."""
+    rows = range(grid.first_row, grid.last_row + 1)
+    columns = dict(zip(rows, grid.columns_of(np.array(rows)).tolist(), strict=True))
+
+    def near(a, b) -> bool:
+        if a[1] == b[1]:
+            return (a[0] - b[0]) % columns[a[1]] in {1, columns[a[1]] - 1}
+        if abs(a[1] - b[1]) != 1:
+            return False
+        n, m = columns[a[1]], columns[b[1]]
+        for turn in (-1, 0, 1):
+            west = max(Fraction(a[0], n), Fraction(b[0], m) + turn)
+            east = min(Fraction(a[0] + 1, n), Fraction(b[0] + 1, m) + turn)
+            if west < east or (west == east and metric == "chebyshev"):
+                return True
+        return False
+
+    left = {(x, y) for y, n in columns.items() for x in range(n)} - {tile}
+    found, ring = {tile: 0}, {tile}
+    while left:
+        ring = {each for each in left if any(near(each, reached) for reached in ring)}
+        found |= dict.fromkeys(ring, max(found.values()) + 1)
+        left -= ring
+    return found
+
+
+@pytest.mark.parametrize("metric", ["chebyshev", "manhattan"])
+@pytest.mark.parametrize("tile", [(0, 0), (2, 9), (13, -6)])
+def test_neighbours_where_rows_have_different_numbers_of_columns(tile, metric) -> None:
+    grid = Grid.metres(1_000_000)
+    hops = hops_from(grid, tile, metric)
+    for delta in (1, 2, 3, 6):
+        ranges = neighbour_ranges(grid, tile, delta, metric)
+        found = [
+            (column, row)
+            for row, first, last in zip(ranges.row, ranges.first, ranges.last, strict=True)
+            for column in range(first, last + 1)
+        ]
+        assert sorted(found) == sorted(place for place, n in hops.items() if n <= delta)
+
+
+def test_a_place_on_a_grid_of_metres() -> None:
+    grid = Grid.metres(25)
+    tile = tile_at(grid, (11.97, 60.17))
+    ranges = neighbour_ranges(grid, tile, 1, "chebyshev")
+    count = {
+        (column, row): 5
+        for row, first, last in zip(*map(np.ndarray.tolist, vars(ranges).values()), strict=True)
+        for column in range(first, last + 1)
+    }
+    found = explained(grid, count, tile, ClusterOptions(5, 4))
+    assert found.hub_key is not None
+    assert found.hub_key.startswith("m25/")
+    assert found.component == (len(count), 5 * len(count))
+    assert len(found.neighbours) == len(count)
+    assert (found.coarsen.is_known, found.tried) == (False, ())
+
+
 @given(tile_counts(), st.integers(1, 5), st.data())
 def test_lookups_read_what_is_there(case, rows, data) -> None:
     grid, count = case
@@ -235,12 +296,13 @@ def test_a_file_of_tiles_tells_the_same_as_a_state(case) -> None:
 
 def test_tiles_that_a_window_added_leave_tau_open() -> None:
     file = file_in_memory(hubs_of(block(0, 0, 4, count=5)))
-    file.record["window"] = "2x2"
+    file.record["window"] = "gaps"
     with Workspace(1) as space:
         found = explain_in_tiles(
             file, G4, (0.00005, 0.00005), ClusterOptions(6, 4), space, stop=StopFlag()
         )
     assert found.is_in_hub
+    assert found.kind == "window"
     assert not found.tau.is_known
 
 
@@ -265,7 +327,11 @@ def test_places_on_edges_have_the_tile_of_points_there(grid, place, tile) -> Non
 
 @pytest.mark.parametrize(
     ("place", "told"),
-    [((57.7, 111.9), "If the longitude came first: --at 57.7,111.9."), ((400.0, 57.0), "from -180 to 360."), ((0.0, -91.0), "")],
+    [
+        ((57.7, 111.9), "If the longitude came first: --at 57.7,111.9."),
+        ((400.0, 57.0), "from -180 to 360."),
+        ((0.0, -91.0), ""),
+    ],
 )
 def test_places_that_are_not_on_earth(place, told) -> None:
     with pytest.raises(UsageError, match="no place on earth") as caught:

@@ -141,7 +141,8 @@ def _why(found: Explanation) -> Iterator[str]:
         if (tile.count or 0) >= tau:
             yield f"Its tile holds {held}, and is significant: tau asks for {tau:,}."
         else:
-            yield f"Its tile holds {held}, fewer than tau ({tau:,}), but was added to the others."
+            added = f"--{found.kind}" if found.kind else "--window or --epsilon"
+            yield f"Its tile holds {held}, fewer than tau ({tau:,}), and counts by {added}."
         enough = "enough for a hub, which needs" if found.is_in_hub else "while a hub needs"
         yield f"It belongs to {together} that hang together, {enough} {_many(mu, 'tile')} (mu)."
     n = found.n_near

@@ -47,11 +47,14 @@ def answer(request: Request) -> Answer:
 
 def _notes(grid: Grid, rules: Rules) -> Iterator[str]:
     """Yield what is to be known about a state."""
-    size = "smaller --tile-size" if grid.name.startswith("t") else "larger --prec"
-    yield (
-        "A state can tell of coarser tiles only. For finer ones, contract the points again with a "
-        f"{size}."
-    )
+    if grid.rows_differ:
+        yield "Tiles in metres cannot be joined: for others, contract the points again."
+    else:
+        size = "smaller --tile-size" if grid.name.startswith("t") else "larger --prec"
+        yield (
+            "A state can tell of coarser tiles only. For finer ones, contract the points again "
+            f"with a {size}."
+        )
     kept = [f'--where "{each}"' for each in rules.where]
     if rules.bbox is not None:
         kept.append("--bbox " + ",".join(f"{side:g}" for side in rules.bbox))

@@ -72,7 +72,8 @@ class Explanation:
     options : ClusterOptions
     tile : Tile
     kind : str or None
-        What the tile is to the hub, where the source tells: ``significant``, ``window``, ...
+        ``significant``, or what else made the tile one that counts: ``window``, ``epsilon``. None
+        where it does not count, or where that cannot be told.
     hub_key : str or None
         Of the hub that the place is in; None: in none.
     component : tuple of int
@@ -123,9 +124,8 @@ def tile_at(grid: Grid, place: tuple[float, float]) -> tuple[int, int]:
     UsageError
         No tile has this place.
     """
-    finest = replace(grid, name=grid.name.partition("x")[0], multiple=1)
     x, y = np.array([place]).T.copy()
-    found = Projector(finest, Selection(keep_null_island=True)).project(x, y)
+    found = Projector(grid.base, Selection(keep_null_island=True)).project(x, y)
     if len(found.keys):
         tile_x, tile_y = (int(index[0]) // grid.multiple for index in unpack(found.keys))
         return tile_x, tile_y

@@ -97,7 +97,7 @@ def explain_in_state(
         grid=grid,
         options=options,
         tile=replace(located(grid, [tile])[0], count=count_of(lookup, tile)),
-        kind=None,
+        kind="significant" if component.tiles else None,
         hub_key=f"{grid.name}/{x}/{y}" if is_in_hub else None,
         component=(component.tiles, component.points),
         neighbours=neighbours,

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from gridcli.tiles.runs import SortedRun
 
 
+RELAXATIONS = ("window", "epsilon")
+"""What can bring tiles of fewer points than tau into a file."""
+
+
 @dataclass(frozen=True)
 class _Read:
     """A tiles file that has been read once.
@@ -86,19 +90,20 @@ def explain_in_tiles(
     lookup = RunLookup(read.run, grid)
     # With --window or --epsilon tiles below tau are there too: each is as good as any other here.
     around = flood(lookup, tile, replace(options, tau=1), stop)
-    is_plain = not (file.record.get("window") or file.record.get("epsilon"))
+    relaxed = [kind for kind in RELAXATIONS if file.record.get(kind) is not None]
     component, is_in_hub = (around.tiles, around.points), read.hub >= 0
     if is_in_hub:
         component = int(read.tiles[read.hub]), int(read.points[read.hub])
-    is_known = is_in_hub and is_plain and around.largest_tau is not None
+    is_known = is_in_hub and not relaxed and around.largest_tau is not None
     absent = None if options.tau > 1 else 0
+    count = count_of(lookup, tile) or absent
     neighbours, n_near = tiles_around(lookup, tile, options, absent=absent)
     return Explanation(
         place=place,
         grid=grid,
         options=options,
-        tile=replace(located(grid, [tile])[0], count=count_of(lookup, tile) or absent),
-        kind=None,
+        tile=replace(located(grid, [tile])[0], count=count),
+        kind=_kind(count, options.tau, relaxed),
         hub_key=file.hub_keys[read.hub] if is_in_hub else None,
         component=component,
         neighbours=neighbours,
@@ -111,6 +116,15 @@ def explain_in_tiles(
         coarsen=Change(None, is_known=False),
         tried=(),
     )
+
+
+def _kind(count: int | None, tau: int, relaxed: list[str]) -> str | None:
+    """Return what has brought a tile into the file; None where that cannot be told."""
+    if not count:
+        return None
+    if count >= tau:
+        return "significant"
+    return relaxed[0] if len(relaxed) == 1 else None
 
 
 def _read(file: TilesFile, tile: tuple[int, int], space: Workspace, stop: StopFlag) -> _Read:
