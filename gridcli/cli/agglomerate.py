@@ -11,8 +11,8 @@ import click
 
 from gridcli.cli.layers import hub_layers, level_layers, write_layers
 from gridcli.cli.options import (
-    cluster_options,
     coarsening_options,
+    hub_options,
     keys_from_option,
     output_options,
     resource_options,
@@ -26,7 +26,7 @@ from gridcli.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gridcli.cli.choices import ClusterChoice, CoarseningChoice
+    from gridcli.cli.choices import CoarseningChoice, HubChoice
     from gridcli.cli.resources import ResourceChoice
     from gridcli.cli.targets import OutputChoice, ScreenChoice
     from gridcli.grid.grid import Grid
@@ -35,11 +35,12 @@ if TYPE_CHECKING:
     from gridcli.runtime.signals import StopFlag
     from gridcli.runtime.workspace import Workspace
     from gridcli.states.file import StateFile
+    from gridcli.tiles.runs import SortedRun
 
 
 @click.command()
 @click.argument("state", metavar="STATE")
-@cluster_options
+@hub_options
 @coarsening_options
 @keys_from_option
 @output_options
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 def agglomerate(
     context: click.Context,
     state: str,
-    clustering: ClusterChoice,
+    clustering: HubChoice,
     coarsening: CoarseningChoice,
     keys_from: str | None,
     target: OutputChoice,
@@ -72,6 +73,7 @@ def agglomerate(
 
     if keys_from is not None and coarsening.adaptive is not None:
         raise UsageError("--keys-from needs hubs of one tile size; --adaptive finds several.")
+    coarsening.check(refine=clustering.refine)
 
     from gridcli.output.atomic import OutputSet
     from gridcli.output.targets import check_targets
@@ -91,7 +93,10 @@ def agglomerate(
         older = None if keys_from is None else open_tiles(keys_from)
         progress.start(None, "agglomerate")
         run = _Run(source, clustering, target, space, context.obj)
-        if coarsening.adaptive is None:
+        if clustering.refine is not None:
+            m = coarsening.refined_multiple(source.grid, clustering.refine)
+            found = _refined(run, m, clustering.refine, older)
+        elif coarsening.adaptive is None:
             found = _on_one_grid(run, coarsening.multiple(source.grid), older)
         else:
             found = _adaptively(run, coarsening.adaptive, without_rims=coarsening.without_rims)
@@ -125,7 +130,7 @@ class _Run:
     """What is read, and how."""
 
     source: StateFile
-    clustering: ClusterChoice
+    clustering: HubChoice
     target: OutputChoice
     space: Workspace
     stop: StopFlag
@@ -161,6 +166,35 @@ def _on_one_grid(run: _Run, m: int, older: TilesFile | None) -> _Found:
         hubs = take_over(hubs, older)
     layers = hub_layers(hubs, run.clustering, run.target, memory_bytes=run.space.budget.room)
     counted = tiles_record(tiles, run.clustering, distinct=blocks.distinct, largest=blocks.largest)
+    return _Found(grid, layers, {"tiles": counted, "hubs": len(hubs)}, seconds)
+
+
+def _refined(run: _Run, m: int, k: int, older: TilesFile | None) -> _Found:
+    """Find the hubs of the state's tiles, joined M by M, and their shapes on a finer grid."""
+    from gridcli.raster.coarsen import coarser_blocks
+    from gridcli.raster.naming import take_over
+    from gridcli.raster.refine import subtiles_per_side
+    from gridcli.raster.run import ClusterOptions, cluster_refined, timed
+    from gridcli.tiles.runs.spilled import spill_run
+
+    seconds: dict[str, float] = {}
+    finer_m = m // subtiles_per_side(k)
+    runs: list[SortedRun] = [run.source]
+    if finer_m > 1:
+        with timed(seconds, "join"):
+            blocks = coarser_blocks(run.source, finer_m, run.space, stop=run.stop)
+            runs = [spill_run(run.space.spill, blocks)]
+    grid, finer = run.source.grid.coarsened(m), run.source.grid.coarsened(finer_m)
+    options = ClusterOptions(**vars(run.clustering))
+    found = cluster_refined(runs, finer, grid, options, run.space, stop=run.stop, seconds=seconds)
+    hubs = found.hubs if older is None else take_over(found.hubs, older)
+    layers = hub_layers(hubs, run.clustering, run.target, memory_bytes=run.space.budget.room)
+    counted = tiles_record(
+        hubs.tiles,
+        run.clustering,
+        distinct=found.distinct_tiles,
+        largest=found.largest_count,
+    )
     return _Found(grid, layers, {"tiles": counted, "hubs": len(hubs)}, seconds)
 
 

@@ -152,6 +152,39 @@ class CoarseningChoice:
         if self.without_rims and self.adaptive is None:
             raise UsageError("--without-rims needs --adaptive: hubs of one tile size have no rims.")
 
+    def check(self, *, refine: int | None) -> None:
+        """Raise UsageError where a choice does not go with finer tiles for shapes."""
+        if refine is not None and self.adaptive is not None:
+            raise UsageError(
+                "--refine does not go with --adaptive: the finest level has no finer tiles, and "
+                "those of the others may belong to finer hubs. Leave one of them out."
+            )
+
+    def refined_multiple(self, grid: Grid, refine: int) -> int:
+        """Return `multiple` for hubs whose shapes come from tiles of `refine` more places.
+
+        Without a choice, it is what makes the tiles of a state's grid those finer ones.
+
+        Raises
+        ------
+        UsageError
+            Tiles of the grid are not fine enough; the message names what works.
+        """
+        from gridcli.raster.refine import subtiles_per_side
+
+        per_side = subtiles_per_side(refine)
+        finest = grid.coarsened(per_side)
+        multiple = per_side if self.prec is None and self.coarsen is None else self.multiple(grid)
+        if multiple % per_side:
+            given = f"--coarsen {self.coarsen}" if self.prec is None else f"--prec {self.prec}"
+            raise UsageError(
+                f"--refine {refine} needs tiles {per_side:,} times smaller on a side than those "
+                f"of the hubs, and with {given} this state ({grid.name}) does not have them. "
+                f"Without {given} hubs are found on {finest.name}, the finest that works; "
+                f"--coarsen takes multiples of {per_side:,}."
+            )
+        return multiple
+
     def multiple(self, grid: Grid) -> int:
         """Return how many tiles of a state's grid are joined to one, on each axis.
 
@@ -183,18 +216,40 @@ class ClusterChoice:
     mu: int
     delta: int
     metric: str
-    window: str | None
-    epsilon: int | None
 
     def __post_init__(self) -> None:
         for option in ("tau", "mu", "delta"):
             if getattr(self, option) < 1:
                 raise UsageError(f"--{option} must be at least 1.")
+
+
+@dataclass(frozen=True)
+class HubChoice(ClusterChoice):
+    """What makes a hub, which tiles below tau count too, and what shows its shape."""
+
+    window: str | None
+    epsilon: int | None
+    refine: int | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.epsilon is not None and self.epsilon >= self.tau:
             raise UsageError(
                 f"--epsilon {self.epsilon} must be below --tau {self.tau}: it is how many points "
                 "a tile beside significant ones may lack, and every tile has at least one."
             )
+
+    def counted_grid(self, grid: Grid) -> Grid:
+        """Return the grid to count points on, for hubs on another.
+
+        Raises
+        ------
+        UsageError
+            Shapes are to come from finer tiles, and there are none.
+        """
+        from gridcli.raster.refine import finer_grid
+
+        return grid if self.refine is None else finer_grid(grid, self.refine)
 
     @property
     def is_relaxed(self) -> bool:

@@ -17,6 +17,7 @@ from gridcli.cli.choices import (
     ClusterChoice,
     CoarseningChoice,
     GridChoice,
+    HubChoice,
     InputChoice,
     PlaceChoice,
 )
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
+
+MOST_REFINED = 3
+"""Largest `--refine`: a tile has a million subtiles."""
 
 INPUT_FORMATS = ("csv", "parquet", "ipc", "ipc-stream")
 
@@ -199,9 +203,7 @@ summary_option = click.option(
     "--summary", metavar="FILE", help="Also write the summary, as JSON; - for standard output."
 )
 
-cluster_options = bundle(
-    "clustering",
-    ClusterChoice,
+_CLUSTER_OPTIONS = (
     click.option(
         "--tau",
         type=Count(),
@@ -230,6 +232,14 @@ cluster_options = bundle(
         show_default=True,
         help="Distance between tiles: 8 or 4 neighbours.",
     ),
+)
+
+cluster_options = bundle("clustering", ClusterChoice, *_CLUSTER_OPTIONS)
+
+hub_options = bundle(
+    "clustering",
+    HubChoice,
+    *_CLUSTER_OPTIONS,
     click.option(
         "--window",
         type=Window(),
@@ -243,6 +253,12 @@ cluster_options = bundle(
         type=Count(),
         metavar="E",
         help="Also take tiles that lack at most E points and have two significant neighbours.",
+    ),
+    click.option(
+        "--refine",
+        type=click.IntRange(1, MOST_REFINED),
+        metavar="K",
+        help="Take outlines, areas and centroids of hubs from tiles of K more decimal places.",
     ),
 )
 

@@ -11,8 +11,8 @@ import click
 from gridcli.cli.layers import hub_layers, write_layers
 from gridcli.cli.options import (
     bad_row_options,
-    cluster_options,
     grid_options,
+    hub_options,
     input_id_option,
     input_options,
     keys_from_option,
@@ -40,8 +40,8 @@ from gridcli.errors import UsageError
 if TYPE_CHECKING:
     from gridcli.cli.choices import (
         BadRowChoice,
-        ClusterChoice,
         GridChoice,
+        HubChoice,
         InputChoice,
         PlaceChoice,
     )
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 @place_options
 @unique_options
 @grid_options
-@cluster_options
+@hub_options
 @output_options
 @click.option(
     "--state", metavar="FILE", help="Also write the counts of all tiles, as gridcli contract does."
@@ -73,7 +73,7 @@ def raster(
     places: PlaceChoice,
     uniqueness: UniqueChoice,
     size: GridChoice,
-    clustering: ClusterChoice,
+    clustering: HubChoice,
     target: OutputChoice,
     state: str | None,
     input_id: str | None,
@@ -94,6 +94,7 @@ def raster(
       gridcli raster trips/ --tau 10 -o hubs.geojson --clusters outlines.geojson
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     grid = size.grid(planar=source.planar)
+    counted = clustering.counted_grid(grid)
     places.check(planar=source.planar)
     formats = target.formats(planar=source.planar)
     others = (state, bad_rows.rejects, summary)
@@ -133,7 +134,9 @@ def raster(
         resources.workspace() as space,
         PointReader(source.inputs, read_options, chooser) as reader,
         OutputSet(names, overwrite=target.overwrite, inputs=input_paths(reader)) as outputs,
-        state_beside(state, outputs, grid, state_rules(source, places, unique, reader)) as writer,
+        state_beside(
+            state, outputs, counted, state_rules(source, places, unique, reader)
+        ) as writer,
     ):
         if screen.is_talkative:
             say(f"{reader.choice}.")

@@ -17,7 +17,7 @@ from gridcli.cli.screen import write_error
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from gridcli.cli.choices import ClusterChoice
+    from gridcli.cli.choices import HubChoice
     from gridcli.grid.grid import Grid
     from gridcli.points.batch import RowCounts
     from gridcli.tiles.tiles import TileBlocks
@@ -76,7 +76,7 @@ def json_bytes(record: dict[str, Any]) -> bytes:
 
 
 def tiles_record(
-    tiles: TileBlocks, clustering: ClusterChoice, *, distinct: int, largest: int
+    tiles: TileBlocks, clustering: HubChoice, *, distinct: int, largest: int
 ) -> dict[str, int]:
     """Return how many tiles there are, and how many of them count, by kind where kinds differ."""
     from gridcli.tiles.tiles import tally_kinds

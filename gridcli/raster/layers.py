@@ -59,6 +59,7 @@ def gridcli_record(
     metric: str,
     window: str | None = None,
     epsilon: int | None = None,
+    refine: int | None = None,
 ) -> dict[str, Any]:
     """Return the ``gridcli`` record that every output file carries (JSON-ready)."""
     return {
@@ -70,6 +71,7 @@ def gridcli_record(
         "metric": metric,
         "window": window,
         "epsilon": epsilon,
+        "refine": refine,
     }
 
 

@@ -12,15 +12,23 @@ from typing import TYPE_CHECKING
 from gridcli.grid.grid import Grid
 from gridcli.points.batch import RowCounts
 from gridcli.raster.cluster import cluster
+from gridcli.raster.coarsen import SHARE_OF_ROOM, coarsened_blocks
 from gridcli.raster.counting import RowRules, count_points
 from gridcli.raster.model import Hubs
+from gridcli.raster.refine import (
+    finer_grid,
+    least_subtile_count,
+    refine_hubs,
+    subtiles_per_side,
+)
 from gridcli.raster.relax.rows import Relaxation, relaxed_tiles
 from gridcli.raster.spool import TileSpool
 from gridcli.runtime.precompile import compile_ahead
 from gridcli.runtime.workers import call
+from gridcli.tiles.merge import merge_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -31,6 +39,7 @@ if TYPE_CHECKING:
     from gridcli.runtime.signals import StopFlag
     from gridcli.runtime.workspace import Workspace
     from gridcli.tiles.merge import Counted
+    from gridcli.tiles.runs import SortedRun
     from gridcli.tiles.tiles import TileBlocks
 
     EachBlock = Callable[[npt.NDArray[np.uint64], npt.NDArray[np.int64]], None]
@@ -66,6 +75,8 @@ class ClusterOptions:
     window : {"gaps", "all"} or None
     epsilon : int or None
         Which tiles with fewer points count too: see `gridcli.raster.relax.rows`.
+    refine : int or None
+        Decimal places by which the tiles are finer that show the hubs' shapes.
     """
 
     tau: int = 5
@@ -74,6 +85,7 @@ class ClusterOptions:
     metric: str = "chebyshev"
     window: str | None = None
     epsilon: int | None = None
+    refine: int | None = None
 
     @property
     def relaxation(self) -> Relaxation | None:
@@ -129,6 +141,7 @@ def find_hubs(
     ----------
     reader : PointReader
     grid : Grid
+        That of the hubs; points are counted on a finer one where hubs are refined.
     options : ClusterOptions
     rules : RowRules
     space : Workspace
@@ -136,7 +149,8 @@ def find_hubs(
     stop : StopFlag
     rejects : RejectsWriter or None
     each_block : callable, optional
-        Called with the keys and counts of every block of tiles, of any count, in ascending order.
+        Called with the keys and counts of every block of tiles, of any count, in ascending order;
+        of the finer ones where hubs are refined.
 
     Returns
     -------
@@ -144,6 +158,8 @@ def find_hubs(
 
     Raises
     ------
+    UsageError
+        The grid has no finer one to refine hubs with.
     InputError
         An input is missing, truncated or corrupt.
     TooManyBadRowsError, NoValidRowError
@@ -156,11 +172,23 @@ def find_hubs(
     is_relaxed = options.relaxation is not None
     compile_ahead((*LATER_KERNELS, *RELAX_KERNELS) if is_relaxed else LATER_KERNELS)
     seconds: dict[str, float] = {}
+    counted = grid if options.refine is None else finer_grid(grid, options.refine)
     with timed(seconds, "contract"):
         table, counts = count_points(
-            reader, grid, rules, space, progress=progress, stop=stop, rejects=rejects
+            reader, counted, rules, space, progress=progress, stop=stop, rejects=rejects
         )
     progress.start(None, "agglomerate")
+    if options.refine is not None:
+        with timed(seconds, "sort"):
+            runs = call(partial(table.close, threads=space.threads, stop=stop), stop)
+            del table
+        found = cluster_refined(
+            *(runs, counted, grid, options, space),
+            each_block=each_block,
+            stop=stop,
+            seconds=seconds,
+        )
+        return RasterResult(found.hubs, counts, found.distinct_tiles, found.largest_count, seconds)
     with timed(seconds, "sort"):
         least = options.least_count if each_block is None else 1
         drained = call(partial(table.drain, least, threads=space.threads, stop=stop), stop)
@@ -257,6 +285,82 @@ def cluster_tiles(
             ),
             stop,
         )
+
+
+@dataclass(frozen=True)
+class RefinedResult:
+    """What refining found.
+
+    Attributes
+    ----------
+    hubs : Hubs
+    distinct_tiles : int
+        Tiles with at least one point, of the size of those that hubs consist of.
+    largest_count : int
+        Points in the fullest of them.
+    """
+
+    hubs: Hubs
+    distinct_tiles: int
+    largest_count: int
+
+
+def cluster_refined(
+    runs: Sequence[SortedRun],
+    finer: Grid,
+    grid: Grid,
+    options: ClusterOptions,
+    space: Workspace,
+    *,
+    each_block: EachBlock | None = None,
+    stop: StopFlag,
+    seconds: dict[str, float],
+) -> RefinedResult:
+    """Find hubs on a grid, and their shapes on a finer one; add the stages' times to `seconds`.
+
+    Parameters
+    ----------
+    runs : sequence of SortedRun
+        All tiles of the finer grid; walked twice.
+    finer, grid : Grid
+    options : ClusterOptions
+        With ``refine``.
+    space : Workspace
+    each_block : callable, optional
+        Called with the keys and counts of every block of the finer tiles, in ascending order.
+    stop : StopFlag
+    seconds : dict
+
+    Raises
+    ------
+    ResourceError
+        The disk is full, or the hubs do not fit in memory.
+    Interrupted
+        A signal arrived.
+    """
+    k = options.refine or 0
+    m = subtiles_per_side(k)
+
+    def read(least: int = 1) -> Iterable[Counted]:
+        room = space.budget.room // SHARE_OF_ROOM
+        return merge_runs(
+            runs,
+            least=least,
+            threads=space.threads,
+            stop=stop,
+            spill=space.spill,
+            memory_bytes=room,
+        )
+
+    with timed(seconds, "coarsen"):
+        told = read() if each_block is None else _told(read(), each_block)
+        blocks = coarsened_blocks(told, m, space, least=options.least_count, stop=stop)
+        tiles = significant_tiles(blocks, grid, options.tau, space, options.relaxation, stop=stop)
+    hubs = cluster_tiles(tiles, options, space, stop=stop, seconds=seconds)
+    with timed(seconds, "refine"):
+        least = least_subtile_count(options.tau, k)
+        hubs = refine_hubs(hubs, read, finer, m, least, space, stop=stop)
+    return RefinedResult(hubs, blocks.distinct, blocks.largest)
 
 
 @contextmanager
