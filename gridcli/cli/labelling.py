@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gridcli.cli.options import bundle
-from gridcli.cli.values import Names
+from gridcli.cli.values import Names, is_standard_stream
 from gridcli.errors import UsageError
 from gridcli.output.formats import format_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from gridcli.cli.targets import OutputChoice
     from gridcli.grid.grid import Grid
     from gridcli.labelling.columns import RowColumns
     from gridcli.labelling.formats import RowWriter
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from gridcli.points.reader import PointReader
     from gridcli.points.rejects import RejectsWriter
     from gridcli.raster.counting import RowRules
+    from gridcli.raster.model import Hubs
     from gridcli.runtime.progress import Progress
     from gridcli.runtime.signals import StopFlag
     from gridcli.runtime.workspace import Workspace
@@ -138,9 +140,27 @@ def row_target(path: str, form: str | None, choice: RowChoice) -> RowTarget:
     if told not in ROW_FORMATS:
         raise UsageError(
             f"Rows are written as {', '.join(ROW_FORMATS)}: {told} has no place for all columns "
-            f"of the inputs. Give {path} another suffix."
+            f"of the inputs. Write {path} in another format."
         )
     return RowTarget(path, told, choice.keep_noise, ())
+
+
+def points_target(
+    choice: PointsChoice, others: OutputChoice
+) -> tuple[RowTarget | None, OutputChoice]:
+    """Return the target of ``--points``, if it was asked for, and the choice of other outputs.
+
+    ``--format`` is that of standard output, so where the rows go there it is theirs alone.
+
+    Raises
+    ------
+    UsageError
+    """
+    if choice.points is None:
+        return None, others
+    if not is_standard_stream(choice.points):
+        return row_target(choice.points, None, choice), others
+    return row_target(choice.points, others.format, choice), replace(others, format=None)
 
 
 @dataclass(frozen=True)
@@ -249,6 +269,55 @@ def all_columns(options: ReadOptions) -> ReadOptions:
     from gridcli.points.reader import ALL_COLUMNS
 
     return replace(options, extra_columns=ALL_COLUMNS)
+
+
+def write_points(
+    second: RowPass,
+    reader: PointReader,
+    hubs: Hubs,
+    rules: RowRules,
+    options: ReadOptions,
+    outputs: OutputSet,
+    space: Workspace,
+    *,
+    progress: Progress,
+    stop: StopFlag,
+) -> dict[str, Any]:
+    """Read the inputs of a reader again and write their rows; return what a summary says of them.
+
+    Parameters
+    ----------
+    second : RowPass
+    reader : PointReader
+        Has kept its streams.
+    hubs : Hubs
+    rules : RowRules
+        Of the first pass, which has counted the bad rows.
+    options : ReadOptions
+        Of the first pass.
+    outputs : OutputSet
+    space : Workspace
+    progress : Progress
+    stop : StopFlag
+    """
+    from gridcli.grid.keys import pack
+    from gridcli.labelling.membership import HubNames
+    from gridcli.points.reader import PointReader
+
+    blocks = ((pack(tiles.x, tiles.y), hub) for tiles, hub in hubs.labelled_blocks())
+    again = all_columns(replace(options, keep_origin=False, keep_streams=False))
+    with PointReader(reader.sources, again) as rows:
+        labelled = second.write(
+            rows,
+            blocks,
+            HubNames(hubs.hub_id, hubs.hub_key),
+            replace(rules, max_bad=None),
+            outputs,
+            space,
+            progress=progress,
+            stop=stop,
+        )
+    return second.file(labelled)
 
 
 def labelled_line(labelled: Labelled) -> dict[str, int]:
