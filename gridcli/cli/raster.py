@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gridcli.cli.layers import hub_layers, write_layers
+from gridcli.cli.dims import (
+    dims_options,
+    dims_record,
+    finder,
+    layers_of,
+    reading_axes,
+    refuse_out_of_place,
+)
+from gridcli.cli.layers import write_layers
 from gridcli.cli.options import (
     bad_row_options,
     grid_options,
@@ -45,6 +53,7 @@ if TYPE_CHECKING:
         InputChoice,
         PlaceChoice,
     )
+    from gridcli.cli.dims import DimsChoice
     from gridcli.cli.resources import ResourceChoice
     from gridcli.cli.targets import OutputChoice, ScreenChoice
     from gridcli.cli.unique import UniqueChoice
@@ -55,6 +64,7 @@ if TYPE_CHECKING:
 @place_options
 @unique_options
 @grid_options
+@dims_options
 @hub_options
 @output_options
 @click.option(
@@ -73,6 +83,7 @@ def raster(
     places: PlaceChoice,
     uniqueness: UniqueChoice,
     size: GridChoice,
+    dimensions: DimsChoice,
     clustering: HubChoice,
     target: OutputChoice,
     state: str | None,
@@ -93,7 +104,18 @@ def raster(
     Example:
       gridcli raster trips/ --tau 10 -o hubs.geojson --clusters outlines.geojson
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    grid = size.grid(planar=source.planar)
+    grid, dims = dimensions.grids(size, planar=source.planar)
+    if dims is not None:
+        refuse_out_of_place(
+            {
+                "--window": clustering.window is not None,
+                "--epsilon": clustering.epsilon is not None,
+                "--refine": clustering.refine is not None,
+                "--keys-from": keys_from is not None,
+                "--unique": uniqueness.unique,
+                "--state": state is not None,
+            }
+        )
     counted = clustering.counted_grid(grid)
     places.check(planar=source.planar)
     formats = target.formats(planar=source.planar)
@@ -105,7 +127,7 @@ def raster(
     from gridcli.output.targets import check_targets
     from gridcli.points.reader import PointReader
     from gridcli.raster.counting import RowRules
-    from gridcli.raster.run import ClusterOptions, find_hubs
+    from gridcli.raster.run import ClusterOptions
 
     chooser = None
     if state is not None:
@@ -128,6 +150,7 @@ def raster(
     read_options = uniqueness.reading(
         source.read_options(resources, keep_origin=bad_rows.rejects is not None)
     )
+    read_options = reading_axes(read_options, dims)
     with (
         nullcontext() if state is None else writer_lock(state),
         closing(screen.make_progress()) as progress,
@@ -141,9 +164,8 @@ def raster(
         if screen.is_talkative:
             say(f"{reader.choice}.")
         with bad_rows_explained(context, bad_rows, outputs, read_options, reader):
-            result = find_hubs(
+            result = finder(grid, dims)(
                 reader,
-                grid,
                 options,
                 rules,
                 space,
@@ -155,7 +177,7 @@ def raster(
             hubs = result.hubs if older is None else take_over(result.hubs, older)
         progress.start(None, "write")
         before = time.perf_counter()
-        layers = hub_layers(hubs, clustering, target, memory_bytes=space.budget.room)
+        layers = layers_of(hubs, clustering, target, memory_bytes=space.budget.room)
         files = write_layers(layers, target, formats, outputs, threads=space.threads)
         if state is not None and writer is not None and chooser is not None:
             info = writer.finish(result.counts, chooser.records)
@@ -166,6 +188,7 @@ def raster(
             grid,
             {
                 **vars(clustering),
+                **dims_record(dims),
                 "inputs": len(reader.inputs),
                 "rows": rows_record(result.counts),
                 "tiles": tiles_record(

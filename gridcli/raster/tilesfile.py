@@ -192,8 +192,10 @@ def _check_columns(path: str, contents: Contents) -> None:
             "from one run to the next. Write the tiles of one size: without --adaptive."
         )
     if names is None:
+        _refuse_dims(path, (), told)
         return
     if set(COLUMNS) <= set(names):
+        _refuse_dims(path, names, told)
         if any(names.count(name) > 1 for name in COLUMNS):
             raise InputError(f"{path}: has two columns of one name, which gridcli never writes.")
         return
@@ -211,6 +213,15 @@ def _check_columns(path: str, contents: Contents) -> None:
         f"{path}: is no file of tiles: it has no columns {', '.join(COLUMNS)}. gridcli raster "
         "writes one with --tiles."
     )
+
+
+def _refuse_dims(path: str, names: tuple[str, ...], told: dict[str, Any]) -> None:
+    """Refuse tiles that have more indexes than two."""
+    if "dims" in told or any(name.startswith("tile_") and name not in COLUMNS for name in names):
+        raise UsageError(
+            f"{path}: holds tiles in more than two dimensions (--dims), several over each place, "
+            "where tiles of a plane are wanted. Write them without --dims."
+        )
 
 
 def _grid_of_record(path: str, contents: Contents) -> Grid | None:
