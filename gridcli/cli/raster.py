@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +17,7 @@ from gridcli.cli.dims import (
     reading_axes,
     refuse_out_of_place,
 )
+from gridcli.cli.labelling import points_options, points_target, row_pass, write_points
 from gridcli.cli.layers import write_layers
 from gridcli.cli.options import (
     bad_row_options,
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
         PlaceChoice,
     )
     from gridcli.cli.dims import DimsChoice
+    from gridcli.cli.labelling import PointsChoice
     from gridcli.cli.resources import ResourceChoice
     from gridcli.cli.targets import OutputChoice, ScreenChoice
     from gridcli.cli.unique import UniqueChoice
@@ -67,6 +70,7 @@ if TYPE_CHECKING:
 @dims_options
 @hub_options
 @output_options
+@points_options
 @click.option(
     "--state", metavar="FILE", help="Also write the counts of all tiles, as gridcli contract does."
 )
@@ -86,6 +90,7 @@ def raster(
     dimensions: DimsChoice,
     clustering: HubChoice,
     target: OutputChoice,
+    rows: PointsChoice,
     state: str | None,
     input_id: str | None,
     keys_from: str | None,
@@ -114,20 +119,25 @@ def raster(
                 "--keys-from": keys_from is not None,
                 "--unique": uniqueness.unique,
                 "--state": state is not None,
+                "--points": rows.points is not None,
             }
         )
     counted = clustering.counted_grid(grid)
     places.check(planar=source.planar)
+    labelled, target = points_target(rows, target)
     formats = target.formats(planar=source.planar)
-    others = (state, bad_rows.rejects, summary)
+    others = (rows.points, state, bad_rows.rejects, summary)
     names = [*target.layers().values(), *(name for name in others if name is not None)]
 
     from gridcli.output.atomic import OutputSet
     from gridcli.output.lock import writer_lock
     from gridcli.output.targets import check_targets
     from gridcli.points.reader import PointReader
+    from gridcli.points.unchanged import require_unchanged as require_same
+    from gridcli.points.unchanged import stamps_of
     from gridcli.raster.counting import RowRules
-    from gridcli.raster.run import ClusterOptions
+    from gridcli.raster.layers import gridcli_record
+    from gridcli.raster.run import ClusterOptions, timed
 
     chooser = None
     if state is not None:
@@ -151,6 +161,7 @@ def raster(
         source.read_options(resources, keep_origin=bad_rows.rejects is not None)
     )
     read_options = reading_axes(read_options, dims)
+    read_options = replace(read_options, keep_streams=labelled is not None)
     with (
         nullcontext() if state is None else writer_lock(state),
         closing(screen.make_progress()) as progress,
@@ -163,6 +174,9 @@ def raster(
     ):
         if screen.is_talkative:
             say(f"{reader.choice}.")
+        stamps = stamps_of(reader.inputs)
+        record = gridcli_record(grid, **vars(clustering))
+        second = None if labelled is None else row_pass(labelled, reader, grid, record)
         with bad_rows_explained(context, bad_rows, outputs, read_options, reader):
             result = finder(grid, dims)(
                 reader,
@@ -179,6 +193,22 @@ def raster(
         before = time.perf_counter()
         layers = layers_of(hubs, clustering, target, memory_bytes=space.budget.room)
         files = write_layers(layers, target, formats, outputs, threads=space.threads)
+        seconds = {**result.seconds, "write": time.perf_counter() - before}
+        if second is not None:
+            with timed(seconds, "label"):
+                points = write_points(
+                    second,
+                    reader,
+                    hubs,
+                    rules,
+                    read_options,
+                    outputs,
+                    space,
+                    progress=progress,
+                    stop=context.obj,
+                )
+            files.append(points)
+            require_same(reader.inputs, stamps)
         if state is not None and writer is not None and chooser is not None:
             info = writer.finish(result.counts, chooser.records)
             require_unchanged(reader.inputs, chooser.records)
@@ -200,7 +230,7 @@ def raster(
                 "hubs": len(hubs),
                 "threads": space.threads,
             },
-            seconds={**result.seconds, "write": time.perf_counter() - before},
+            seconds=seconds,
             files=files,
             rows_read=result.counts.read,
         )
