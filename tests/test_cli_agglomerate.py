@@ -132,7 +132,7 @@ def test_tiles_are_joined_by_any_whole_number(gridcli, state, folder) -> None:
     summary = json.loads((folder / "s.json").read_text())
     assert list(summary) == [
         *("gridcli", "command", "grid", "tau", "mu", "delta", "metric"),
-        *("window", "epsilon", "state", "tiles"),
+        *("window", "epsilon", "refine", "state", "tiles"),
         *("hubs", "threads", "seconds", "peak_memory_bytes", "files"),
     ]
     x, y = clouds()
