@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from decimal import Decimal
 from fractions import Fraction
 
@@ -363,13 +362,26 @@ def test_too_many_texts_are_refused_with_numbers(monkeypatch):
         codes_of(pa.array(["a", "b", "a"]))
 
 
-def test_coordinates_of_one_place_in_two_tiles_count_in_both():
-    """The tile is part of what tells rows apart: counts are sums over tiles in any case."""
+def test_a_place_in_several_tiles_counts_in_each():
+    """Tiles with a third axis, of time, hold one place over and over."""
     keys = pack(np.array([1, 2, 1]), np.array([1, 1, 1]))
     bits = np.zeros(3, np.uint64)
     cache = np.full((1 << kernels.CACHE_BITS, 4), 2**64 - 1, np.uint64)
     out = np.empty((3, 4), np.uint64)
-    assert kernels.drop_recent(keys, bits, bits, bits, cache, out) == 3  # one place of the cache
-    held = np.array([3])
-    kernels.keep_distinct(out[np.newaxis], held, np.array([0]), np.empty(6, np.int32))
-    assert Counter(out[: held[0], 0].tolist()) == {int(keys[0]): 1, int(keys[1]): 1}
+    assert kernels.drop_recent(keys, bits, bits, bits, cache, out) == 2
+    assert out[:2, 0].tolist() == keys[:2].tolist()
+
+
+@pytest.mark.parametrize("varying", range(4))
+def test_records_are_spread_evenly_whichever_word_differs(varying):
+    n, partitions = 40_000, 1 << kernels.PARTITION_BITS
+    words = np.full((n, 4), 7, np.uint64)
+    steps = [np.arange(n), 1e-6 * np.arange(n), 57 + 1e-7 * np.arange(n), np.arange(n)]
+    words[:, varying] = steps[varying].view(np.uint64)
+    starts = np.empty(partitions + 1, np.int64)
+    kernels.partition_records(words, n, starts, np.empty_like(starts), np.empty_like(words))
+    sizes = np.diff(starts)
+    # Six standard deviations of what falls evenly.
+    assert abs(sizes - n / partitions).max() < 6 * (n / partitions) ** 0.5
+    chosen = kernels.select_pass(words, 4, 1, np.empty_like(words))
+    assert abs(chosen - n / 4) < 6 * (n / 4) ** 0.5

@@ -23,7 +23,9 @@ RECORD_BYTES = 8 * WORDS
 SLOTS_PER_RECORD = 2
 SLOT_BYTES = 4
 
-FIRST_CAPACITY = 64
+FIRST_CAPACITY = 128
+SMALL_CAPACITY = 1 << 9
+"""Up to this buffers grow to four times their size."""
 LARGE_CAPACITY = 1 << 13
 """From here on (268 MB in all partitions) buffers grow by half."""
 
@@ -170,7 +172,9 @@ class RecordGroup:
             False where memory does not allow it.
         """
         partitions, capacity, _ = self._buffers.shape
-        larger = capacity * 2 if capacity < LARGE_CAPACITY else capacity + capacity // 2
+        larger = capacity + capacity // 2
+        if capacity < LARGE_CAPACITY:
+            larger = capacity * (4 if capacity <= SMALL_CAPACITY else 2)
         if self._budget is not None and not self._budget.claim(
             _claim_of(partitions, larger), force=larger <= SURE_CAPACITY
         ):

@@ -27,15 +27,22 @@ PASS_BITS = np.uint64(20)
 
 
 @part
-def _hash(x, y, vehicle):
-    """Mix three words; the key is left out, for it follows from x and y in all but odd cases."""
-    h = x * ODD_A
+def _hash(key, x, y, vehicle):
+    """Mix the words of a record. Its key too: tiles in time hold a coordinate over and over."""
+    h = key * ODD_B
+    h ^= h >> np.uint64(32)
+    h = (h + x) * ODD_A
     h ^= h >> np.uint64(32)
     h = (h + y) * ODD_B
     h ^= h >> np.uint64(29)
     h = (h + vehicle) * ODD_C
     h ^= h >> np.uint64(32)
     return h * ODD_A
+
+
+@part
+def _hash_of(records, i):
+    return _hash(records[i, 0], records[i, 1], records[i, 2], records[i, 3])
 
 
 @part
@@ -68,7 +75,7 @@ def drop_recent(keys, x, y, vehicles, cache, out):
     """
     n_out = 0
     for i in range(keys.shape[0]):
-        j = _hash(x[i], y[i], vehicles[i]) >> np.uint64(64 - CACHE_BITS)
+        j = _hash(keys[i], x[i], y[i], vehicles[i]) >> np.uint64(64 - CACHE_BITS)
         if (
             cache[j, 1] == x[i]
             and cache[j, 2] == y[i]
@@ -106,13 +113,13 @@ def partition_records(records, n, starts, place, out):
     for p in range(starts.shape[0]):
         starts[p] = 0
     for i in range(n):
-        starts[np.int64(_hash(records[i, 1], records[i, 2], records[i, 3]) >> shift) + 1] += 1
+        starts[np.int64(_hash_of(records, i) >> shift) + 1] += 1
     for p in range(1, starts.shape[0]):
         starts[p] += starts[p - 1]
     for p in range(starts.shape[0]):
         place[p] = starts[p]
     for i in range(n):
-        p = np.int64(_hash(records[i, 1], records[i, 2], records[i, 3]) >> shift)
+        p = np.int64(_hash_of(records, i) >> shift)
         j = place[p]
         place[p] = j + 1
         for w in range(WORDS):
@@ -127,7 +134,7 @@ def _keep_distinct(records, n, known, slots):
         slots[j] = 0
     kept = 0
     for i in range(n):
-        bits = _hash(records[i, 1], records[i, 2], records[i, 3]) << np.uint64(PARTITION_BITS)
+        bits = _hash_of(records, i) << np.uint64(PARTITION_BITS)
         j = ((bits >> np.uint64(32)) * cap) >> np.uint64(32)
         is_new = i < known
         while slots[j] != 0 and (is_new or not _is_same(records, slots[j] - 1, i)):
@@ -237,7 +244,7 @@ def select_pass(records, passes, turn, out):
     mask = (np.uint64(1) << PASS_BITS) - np.uint64(1)
     n = 0
     for i in range(records.shape[0]):
-        bits = _hash(records[i, 1], records[i, 2], records[i, 3]) & mask
+        bits = _hash_of(records, i) & mask
         if np.int64((bits * np.uint64(passes)) >> PASS_BITS) == turn:
             for w in range(WORDS):
                 out[n, w] = records[i, w]

@@ -8,6 +8,7 @@ may not grow is spilled, and told apart at the end, partition by partition.
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,8 @@ from gridcli.runtime.memory import zeroed
 from gridcli.tiles.sharing import GroupSharing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gridcli.points.batch import PointBatch
     from gridcli.raster.projecting import KeyedRows
     from gridcli.raster.unique.rule import UniqueRule
@@ -104,7 +107,7 @@ class DistinctAppender:
         self._starts = np.empty((1 << PARTITION_BITS) + 1, np.int64)
         self._place = np.empty_like(self._starts)
         self._n = 0
-        self._batch: PointBatch | None = None
+        self._batch: Callable[[], PointBatch | None] = lambda: None
         self._codes: npt.NDArray[np.uint64] | None = None
 
     def append(self, batch: PointBatch, piece: KeyedRows) -> None:
@@ -119,10 +122,10 @@ class DistinctAppender:
         """
         n = len(piece.keys)
         if self._n + n > len(self._records):
-            self._hand_over()
-        if batch is not self._batch:
+            self.flush()
+        if batch is not self._batch():
             vehicles = self._rows.vehicles
-            self._batch = batch
+            self._batch = weakref.ref(batch)  # its memory goes when its reader is done with it
             self._codes = None if vehicles is None else vehicles.codes(batch.table)
         used = piece.used
         wraps = not self._rows.planar
@@ -136,12 +139,7 @@ class DistinctAppender:
         )
 
     def flush(self) -> None:
-        """Hand everything over."""
-        self._hand_over()
-        self._cache[:] = NO_RECORD
-        self._batch = self._codes = None
-
-    def _hand_over(self) -> None:
+        """Hand over all records that are not in the table yet."""
         kernels.partition_records(self._records, self._n, self._starts, self._place, self._ordered)
         self._n = 0
         self._rows.take(self._ordered, self._starts, self._first_group)
