@@ -199,6 +199,11 @@ class CoarseningChoice:
             return 1 if self.coarsen is None else self.coarsen
         make = Grid.planar_prec if grid.planar else Grid.degrees
         multiple = grid.coarsening_to(make(self.prec))
+        if multiple is None and grid.rows_differ:
+            raise UsageError(
+                f"--prec {self.prec} cannot be had from the tiles of this state ({grid.name}): "
+                "tiles in metres cannot be joined. Contract the points anew for other tiles."
+            )
         if multiple is None:
             raise UsageError(
                 f"--prec {self.prec} cannot be had from the tiles of this state ({grid.name}), "

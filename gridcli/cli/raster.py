@@ -135,10 +135,12 @@ def raster(
     from gridcli.points.reader import PointReader
     from gridcli.points.unchanged import require_unchanged as require_same
     from gridcli.points.unchanged import stamps_of
+    from gridcli.raster.agglomerate import check_neighbourhood
     from gridcli.raster.counting import RowRules
     from gridcli.raster.layers import gridcli_record
     from gridcli.raster.run import ClusterOptions, timed
 
+    check_neighbourhood(clustering.delta, clustering.metric, grid)
     chooser = None
     if state is not None:
         from gridcli.states.build import InputChooser, require_unchanged

@@ -10,12 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gridcli.grid import keys
-from gridcli.grid.ellipsoid import (
-    ECCENTRICITY_2,
-    column_overlap,
-    radii_of_curvature,
-    tile_side,
-)
+from gridcli.grid.ellipsoid import ECCENTRICITY_2, radii_of_curvature, tile_side
+from gridcli.grid.ring import Ring
 
 if TYPE_CHECKING:
     from gridcli.grid.grid import Grid
@@ -63,15 +59,15 @@ class HubSums:
 
     Offsets are those from the hub's smallest tile, whichever way around the earth is shorter: so
     the centroid is right for hubs that reach less than half around. Sums of offsets are doubles,
-    added tile by tile: exact up to 2^53, and independent of blocks beyond.
+    added tile by tile: exact up to 2^53, and independent of blocks beyond. Places along rows are
+    in units of centres (`gridcli.grid.ring`).
     """
 
     def __init__(self, grid: Grid | None) -> None:
         self._grid = grid
-        self._columns = 0 if grid is None else grid.columns
-        self._around = 0.0 if grid is None else self._columns - column_overlap(grid)
+        self._ring = None if grid is None else Ring.of(grid)
         self._n_hubs = 0
-        self._exact = np.zeros((4, 0), np.int64)  # points, tiles, first tile's x and y
+        self._exact = np.zeros((4, 0), np.int64)  # points, tiles, first tile's place and row
         self._offsets = np.zeros((2, 0))
 
     def watch(self, blocks: Iterable[LabelledTiles]) -> Iterator[LabelledTiles]:
@@ -83,22 +79,19 @@ class HubSums:
     def places(self) -> Places:
         """Return what the tiles so far amount to."""
         points, tiles, first_x, first_y = self._exact[:, : self._n_hubs]
-        if self._grid is None:
-            return Places(None, points, tiles, *self._offsets)
-        x, y = (
-            self._grid.edges(first + total / points + 0.5)
-            for first, total in zip(
-                (first_x, first_y), self._offsets[:, : self._n_hubs], strict=True
-            )
-        )
-        if not self._grid.planar:
-            x = np.where(x >= 180, x - 360, np.where(x < -180, x + 360, x))
-            y = np.clip(y, -90.0, 90.0)
+        east, north = self._offsets[:, : self._n_hubs]
+        if self._grid is None or self._ring is None:
+            return Places(None, points, tiles, east, north)
+        x = self._ring.x(first_x + east / points + 0.5)
+        y = self._grid.edges_y(first_y + north / points + 0.5)
         return Places(self._grid, points, tiles, x, y)
 
     def _add(self, tiles: LabelledTiles) -> None:
         hub, count = tiles.hub, tiles.count
         x, y = (index.astype(np.int64) for index in keys.unpack(tiles.keys))
+        around = 0
+        if self._ring is not None:
+            x, around = self._ring.centres(x, y), self._ring.around
         self._make_room(int(hub.max(initial=-1)) + 1)
         points, n_tiles, first_x, first_y = self._exact
         found, first = np.unique(hub, return_index=True)
@@ -107,9 +100,9 @@ class HubSums:
         np.add.at(points, hub, count)
         np.add.at(n_tiles, hub, 1)
         east = (x - first_x[hub]).astype(np.float64)
-        if self._columns:
-            east[east > self._columns / 2] -= self._around
-            east[east < -self._columns / 2] += self._around
+        if self._ring is not None and around:
+            east[east > around / 2] -= around - self._ring.overlap
+            east[east < -around / 2] += around - self._ring.overlap
         np.add.at(self._offsets[0], hub, east * count)
         np.add.at(self._offsets[1], hub, (y - first_y[hub]) * count.astype(np.float64))
 

@@ -285,8 +285,11 @@ COARSEST_SIDE = Fraction(1, 1000)
 def default_coarsenings(grid: Grid) -> tuple[int, ...]:
     """Return coarsenings worth trying: 1, 2, 5, 10, and on until tiles are about 100 m large.
 
-    Planar units may be anything, so planar grids have the first four.
+    Planar units may be anything, so planar grids have the first four. Tiles of grids whose rows
+    differ cannot be joined.
     """
+    if grid.rows_differ:
+        return (1,)
     series = [1, 2, 5, 10]
     while not grid.planar and grid.exact_side * series[-1] < COARSEST_SIDE:
         series += [10 * m for m in series[-3:]]

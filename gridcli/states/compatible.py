@@ -142,8 +142,9 @@ def _options_of(what: str, info: StateInfo) -> list[str]:
     if what == "grid":
         if info.grid.multiple > 1:
             return []
-        option = "--tile-size" if info.grid.name.startswith("t") else "--prec"
-        return [f"add {'--planar ' if info.grid.planar else ''}{option} {info.grid.name[1:]},"]
+        options = {"t": "--planar --tile-size {}", "p": "--planar --prec {}", "g": "--prec {}"}
+        option = options.get(info.grid.name[0], "--tile-size {}m")
+        return [f"add {option.format(info.grid.name[1:])},"]
     options = {
         "--where": " ".join(f"--where {shlex.quote(each)}" for each in rules.where),
         "--bbox": "" if rules.bbox is None else f"--bbox={','.join(map(repr, rules.bbox))}",
