@@ -574,6 +574,8 @@ def relaxed(
     """The kind of every tile that counts (docs/contract.md, section 3)."""
     significant = {tile for tile, n in count.items() if n >= tau}
     kinds = dict.fromkeys(significant, "significant")
+    if grid.rows_differ:
+        return kinds | _relaxed_metres(count, tau, window, epsilon, grid, significant)
 
     def around(x: int) -> int:
         return x if grid.planar else (x - grid.first_column) % grid.columns + grid.first_column
@@ -719,6 +721,50 @@ def span(bins: set[int], period: int) -> tuple[int, int]:
     return ordered[start], ordered[start - 1]
 
 
+def _relaxed_metres(
+    count: dict[tuple[int, int], int],
+    tau: int,
+    window: str | None,
+    epsilon: int,
+    grid: Grid,
+    significant: set[tuple[int, int]],
+) -> dict[tuple[int, int], str]:
+    """The tiles that are added where rows have different columns; longitudes in turns, exactly."""
+    columns = {y: int(grid.columns_of([y])[0]) for _, y in count}
+    sides = {(x, y): (Fraction(x, columns[y]), Fraction(x + 1, columns[y])) for x, y in count}
+    kinds = {}
+    for side in sorted({edge for edges in sides.values() for edge in edges}):
+        for south in {row + step for row in columns for step in (-1, 0)}:
+            if not grid.first_row <= south < grid.last_row:
+                continue
+            # A corner is one only where a border of one of its two rows is.
+            rows = [y for y in (south, south + 1) if y in columns]
+            if all((side * columns[y]).denominator != 1 for y in rows):
+                continue
+            block = {
+                (x, y)
+                for (x, y), (west, east) in sides.items()
+                if y in rows and any(west <= side + turn <= east for turn in (-1, 0, 1))
+            }
+            is_wanted = window == "all" or (window == "gaps" and not block & significant)
+            if is_wanted and sum(count[tile] for tile in block) >= tau:
+                kinds |= dict.fromkeys(block - significant, "window")
+    for tile, n in count.items():
+        near = {
+            other
+            for other in significant - {tile}
+            if abs(other[1] - tile[1]) <= 1
+            and any(
+                sides[other][0] + turn <= sides[tile][1]
+                and sides[tile][0] <= sides[other][1] + turn
+                for turn in (-1, 0, 1)
+            )
+        }
+        if tau - epsilon <= n < tau and len(near) >= 2:
+            kinds.setdefault(tile, "epsilon")
+    return kinds
+
+
 def refined(
     count: dict[tuple[int, int], int],
     hubs_of_tiles: list[set[tuple[int, int]]],
@@ -731,3 +777,32 @@ def refined(
         inside = {(x, y) for x, y in count if (x // m, y // m) in hub}
         shown.append({tile for tile in inside if count[tile] >= least} or inside)
     return shown
+
+
+# --- Labelled rows ----------------------------------------------------------------------------------
+
+
+def labelled(
+    points: Iterable[tuple[float | str | None, float | str | None]],
+    prec: str,
+    hub_of_tile: dict[tuple[int, int], int],
+    *,
+    keep_noise: bool = False,
+) -> list[tuple[int, int | None, str | None]]:
+    """Row, hub and reason of each (longitude, latitude) that is written."""
+    found = []
+    for row, point in enumerate(points):
+        tile: tuple[int, int] | str
+        if None in point:
+            tile = "null"
+        elif any(isinstance(value, str) for value in point):
+            tile = "not_a_number"
+        else:
+            lon, lat = point
+            assert isinstance(lon, float)
+            assert isinstance(lat, float)
+            tile = project(lon, lat, prec)
+        hub = None if isinstance(tile, str) else hub_of_tile.get(tile)
+        if hub is not None or keep_noise:
+            found.append((row, hub, tile if isinstance(tile, str) else None))
+    return found
