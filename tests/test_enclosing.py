@@ -6,7 +6,7 @@ import io
 import json
 import math
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,9 +30,13 @@ from tests import naive
 from tests.layer_examples import shapes, written
 from tests.test_outlines import fills
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 PLANAR = Grid.planar_prec(0)
 G4, G7, REAL = Grid.degrees(4), Grid.degrees(7), Grid.degrees(3.5)
 TENS = Grid.degrees(-1)
+M25, M1000K = Grid.metres(25), Grid.metres(10**6)
 RECORD = {"tau": 5}
 AROUND = {(x, y) for x in range(-18, 18) for y in (3, 4)}
 
@@ -41,6 +45,12 @@ def hubs_of(tiles: set[tuple[int, int]], grid: Grid = PLANAR, delta: int = 1) ->
     """Return the hubs that tiles (x, y) make."""
     y, x = np.array(sorted((y, x) for x, y in tiles), np.int32).T.copy()
     return cluster(Tiles(grid, x, y, np.full(len(x), 5, np.int64)), mu=1, delta=delta)
+
+
+def around(grid: Grid, rows: Iterable[int]) -> set[tuple[int, int]]:
+    """Return all tiles of some rows, on a grid whose rows differ."""
+    columns = grid.columns_of(np.array(list(rows))).tolist()
+    return {(x, y) for y, n in zip(rows, columns, strict=True) for x in range(n)}
 
 
 def tiles_of(hubs: Hubs) -> list[set[tuple[int, int]]]:
@@ -54,9 +64,9 @@ def tiles_of(hubs: Hubs) -> list[set[tuple[int, int]]]:
 
 def corners_of(tiles: set[tuple[int, int]], grid: Grid = PLANAR) -> list[tuple[float, float]]:
     """Return the corners of tiles, in coordinates."""
-    corners = sorted({(x + i, y + j) for x, y in tiles for i in (0, 1) for j in (0, 1)})
-    x, y = np.array(corners).T
-    return list(zip(grid.edges_x(x, y).tolist(), grid.edges_y(y).tolist(), strict=True))
+    corners = sorted({(x + i, y, y + j) for x, y in tiles for i in (0, 1) for j in (0, 1)})
+    column, row, edge = np.array(corners).T
+    return list(zip(grid.edges_x(column, row).tolist(), grid.edges_y(edge).tolist(), strict=True))
 
 
 def rows_of(hubs: Hubs, shape: Any) -> tuple[list[dict[str, Any]], list[Any]]:
@@ -146,8 +156,13 @@ def test_a_moved_hub_is_enclosed_the_same_way(
 @pytest.mark.parametrize("shape", ["hull", "ellipse"])
 @pytest.mark.parametrize(
     ("grid", "at"),
-    [(G4, (99_538, 509_590)), (G7, (99_538_123, 509_590_321)), (REAL, (31_477, 161_146))],
-    ids=["g4", "g7", "g3.5"],
+    [
+        (G4, (99_538, 509_590)),
+        (G7, (99_538_123, 509_590_321)),
+        (REAL, (31_477, 161_146)),
+        (M25, (600_000, 256_000)),
+    ],
+    ids=["g4", "g7", "g3.5", "m25"],
 )
 @given(tiles=fills())
 @settings(max_examples=15, deadline=None)
@@ -224,6 +239,13 @@ def test_axes_are_measured_in_metres_at_the_centroid() -> None:
         (AROUND - {(x, y) for x in range(-9, 1) for y in (3, 4)}, TENS),
         ({(x, y) for x in range(-18, 4) for y in range(-9, 9)} | {(17, 0)}, TENS),
         ({(x, y) for x in range(-18, 18) for y in range(-9, 9)}, TENS),
+        ({(0, 9), (0, 8), (1, 8)}, M1000K),  # at the pole, where a row has few columns
+        ({(x, -7) for x in range(12)} | {(20, -7), (0, -8)}, M1000K),
+        ({(0, 2), (0, 3), (33, 3)}, M1000K),
+        (around(M1000K, {2, 3}), M1000K),
+        (around(M1000K, range(-5, 10)), M1000K),
+        (around(M25, {M25.last_row - 1, M25.last_row}), M25),
+        ({(x, 200_000) for x in (0, 1, 1_135_567)} | {(1, 200_001), (1_135_562, 200_001)}, M25),
     ],
 )
 def test_the_ends_of_the_earth(shape: Any, tiles: set[tuple[int, int]], grid: Grid) -> None:

@@ -25,6 +25,7 @@ KERNELS = tuple(
         "raster",
         "raster.hops",
         "raster.outlines",
+        "raster.outlines.stretches",
         "raster.enclosing",
         "raster.relax",
         "raster.unique",

@@ -28,6 +28,8 @@ UNITS_PER_TILE = 1 << 20
 MARGIN_UNITS = 1.5
 """How far sides of a polygon lie outside its ellipse: a corner of a tile and one of the polygon
 move by up to sqrt(1/2) each when they are rounded."""
+ROUNDING_UNITS = 1e-6
+"""What longitudes in these units may be off by as doubles, and a little more."""
 ROUND = 1e-9
 """Axes that differ by less than this part are those of a circle."""
 
@@ -134,8 +136,8 @@ def ellipse_geometry(ellipses: Ellipses) -> Geometry:
     half_turn, pole = 180.0 * UNITS_PER_DEGREE, 90.0 * UNITS_PER_DEGREE
     west, east = rings.bounds("x")
     overlaps = east - west >= 2 * half_turn
-    low = np.where(overlaps, np.floor(ellipses.west * units), -np.inf)
-    high = np.where(overlaps, np.ceil(ellipses.east * units), np.inf)
+    low = np.where(overlaps, np.floor(ellipses.west * units + ROUNDING_UNITS), -np.inf)
+    high = np.where(overlaps, np.ceil(ellipses.east * units - ROUNDING_UNITS), np.inf)
     rings = clipped(rings, "x", low, high, in_whole_units=True)
     rings = clipped(rings, "y", -pole, pole, in_whole_units=True)
     rings = split_at_180(rings, half_turn, in_whole_units=True)

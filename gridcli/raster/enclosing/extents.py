@@ -142,7 +142,7 @@ def outer_corners(extents: RowExtents, hubs: Hubs, begin: int, end: int) -> Corn
     for into, packed, is_upper in ((western, extents.low, 0), (eastern, extents.high, 1)):
         column = (packed[at] & 0xFFFFFFFF) - 2**31 + is_upper
         turns = packed[at] >> 32
-        across, longitude = _across(grid, column), grid.edges_x(column, row)
+        across, longitude = _across(grid, column, row), grid.edges_x(column, row)
         if not grid.planar:
             limit = 180 / tile_side(grid)
             bound = limit if is_upper else -limit
@@ -188,10 +188,12 @@ def _fold(hubs: Hubs, first: int, rows: Int64s) -> RowExtents:
     return RowExtents(grid, first, start, place, row, low, high)
 
 
-def _across(grid: Grid, column: Int64s) -> Float64s:
-    """Return the western edges of tiles, in tiles from longitude (or x) 0."""
+def _across(grid: Grid, column: Int64s, row: Int64s) -> Float64s:
+    """Return the western edges of tiles, in tiles (or their heights) from longitude (or x) 0."""
     if grid.planar:
         return column.astype(np.float64)
+    if grid.rows_differ:
+        return grid.edges_x(column, row) / tile_side(grid)
     limit = 180 / tile_side(grid)
     return np.clip(column, -limit, limit)
 

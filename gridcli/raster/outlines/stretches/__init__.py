@@ -1,0 +1,1 @@
+"""Outlines where rows have different columns: traced from stretches of adjacent tiles."""
