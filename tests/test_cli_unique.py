@@ -39,7 +39,7 @@ def test_a_parked_logger_makes_no_hub_by_itself(gridcli, folder):
     rows = json.loads(Path("summary.json").read_text())["rows"]
     assert list(rows)[:3] == ["read", "used", "repeated"]
     assert (rows["read"], rows["used"], rows["repeated"], rows["null"]) == (301, 300, 196, 1)
-    assert "repeated" in outcome.err
+    assert "196 of these" in outcome.err
     info = open_state("s.parquet").info
     assert (info.n_points, info.counts.repeated) == (104, 196)
     assert gridcli("contract", "day.csv", "--unique", "-o", "t.parquet").code == 0
@@ -129,6 +129,15 @@ def test_a_column_that_is_not_there_is_named_beside_those_that_are(gridcli, fold
     )
     assert outcome.code == 2
     assert "other.csv: no column 'IMEI'" in outcome.err
+
+
+def test_no_hub_may_be_for_lack_of_decimals(gridcli, folder):
+    write_fixes("day.csv", PARKED)
+    outcome = gridcli("raster", "day.csv", "--unique", "-o", "h.csv")
+    assert outcome.code == 0, outcome.err
+    assert "--tau 1. --unique counted none of 196 repeats" in outcome.err
+    outcome = gridcli("raster", "day.csv", "-o", "h.csv", "--overwrite", "--tau", "60")
+    assert "--unique" not in outcome.err
 
 
 def test_nothing_to_count_is_a_summary_too(gridcli, folder):

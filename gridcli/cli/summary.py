@@ -130,8 +130,10 @@ def row_lines(rows: dict[str, int]) -> Iterator[tuple[str, str]]:
     """Yield the lines about rows: read, used, and each reason that dropped any."""
     yield "rows read", f"{rows['read']:,}"
     yield "used", f"{rows['used']:,}"
+    if rows.get("repeated"):
+        yield "repeated", f"{rows['repeated']:,} of these"
     for reason, n in rows.items():
-        if reason not in {"read", "used"} and n:
+        if reason not in {"read", "used", "repeated"} and n:
             yield reason.replace("_", " "), f"{n:,}"
 
 
@@ -196,12 +198,22 @@ def why_no_hub(record: dict[str, Any]) -> str | None:
         return (
             f"no hub was found: the fullest tile holds {tiles['largest_count']:,} points, fewer "
             f"than --tau {record['tau']:,}. Try a coarser --prec (larger tiles) or "
-            f"--tau {tiles['largest_count']}."
+            f"--tau {tiles['largest_count']}.{_few_distinct(rows)}"
         )
     return (
         f"no hub was found: {tiles['significant']:,} tiles hold at least {record['tau']:,} points, "
         f"but no {record['mu']:,} of them adjoin. Try a smaller --mu, a larger --delta, or a "
         "coarser --prec (larger tiles)."
+    )
+
+
+def _few_distinct(rows: Mapping[str, int] | None) -> str:
+    """Say what --unique may have to do with tiles of few points; empty where nothing."""
+    if rows is None or not rows.get("repeated"):
+        return ""
+    return (
+        f" --unique counted none of {rows['repeated']:,} repeats: where coordinates have few "
+        "decimals, a tile has few distinct ones."
     )
 
 
