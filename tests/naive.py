@@ -498,19 +498,25 @@ def csv_records(text: str, delimiter: str) -> list[CsvRecord]:
 
 
 def content_hash(
-    grid: dict[str, object], rows: dict[str, int], tiles: Iterable[tuple[int, int, int]]
+    grid: dict[str, object],
+    rows: dict[str, int],
+    tiles: Iterable[tuple[int, ...]],
+    dims: object = None,
 ) -> str:
-    """Content hash of a state: of the description of its grid, its rows, and (x, y, count)."""
-    ordered = sorted(tiles, key=lambda tile: (tile[1], tile[0]))
+    """Content hash of a state: of the description of its grid and further dimensions, its rows,
+    and its tiles: x, y, the other indexes, and the count."""
+    ordered = sorted(tiles, key=lambda tile: (tile[1], tile[0], *tile[2:]))
     digests = b""
     for start in range(0, len(ordered), 65536):
         group = ordered[start : start + 65536]
         digest = hashlib.sha256()
-        for column, width in ((0, 4), (1, 4), (2, 8)):
+        for column in range(len(group[0])):
+            width = 8 if column == len(group[0]) - 1 else 4
             for tile in group:
                 digest.update(tile[column].to_bytes(width, "little", signed=True))
         digests += digest.digest()
-    header = json.dumps({"grid": grid, "rows": rows}, sort_keys=True, separators=(",", ":"))
+    told = {"grid": grid, "rows": rows} | ({} if dims is None else {"dims": dims})
+    header = json.dumps(told, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(f"gridcli state 1\n{header}\n".encode() + digests).hexdigest()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gridcli.cli.dims import dims_record, layers_of, refuse_out_of_place
 from gridcli.cli.layers import hub_layers, level_layers, write_layers
 from gridcli.cli.options import (
     coarsening_options,
@@ -24,17 +25,19 @@ from gridcli.cli.summary import json_bytes, print_summary, summary_record, tiles
 from gridcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from gridcli.cli.choices import CoarseningChoice, HubChoice
     from gridcli.cli.resources import ResourceChoice
     from gridcli.cli.targets import OutputChoice, ScreenChoice
+    from gridcli.dims.grid import DimsGrid
     from gridcli.grid.grid import Grid
     from gridcli.output.layer import Layer
     from gridcli.raster.tilesfile import TilesFile
     from gridcli.runtime.signals import StopFlag
     from gridcli.runtime.workspace import Workspace
     from gridcli.states.file import StateFile
+    from gridcli.tiles.merge import Counted
     from gridcli.tiles.runs import SortedRun
 
 
@@ -90,10 +93,24 @@ def agglomerate(
         OutputSet(names, overwrite=target.overwrite, inputs=[source.path]) as outputs,
     ):
         formats = target.formats(planar=source.grid.planar)
+        if source.info.dims is not None:
+            refuse_out_of_place(
+                {
+                    "--window": clustering.window is not None,
+                    "--epsilon": clustering.epsilon is not None,
+                    "--refine": clustering.refine is not None,
+                    "--keys-from": keys_from is not None,
+                    "--prec": coarsening.prec is not None,
+                    "--coarsen": coarsening.coarsen is not None,
+                    "--adaptive": coarsening.adaptive is not None,
+                }
+            )
         older = None if keys_from is None else open_tiles(keys_from)
         progress.start(None, "agglomerate")
         run = _Run(source, clustering, target, space, context.obj)
-        if clustering.refine is not None:
+        if source.info.dims is not None:
+            found = _in_dims(run, source.info.dims)
+        elif clustering.refine is not None:
             m = coarsening.refined_multiple(source.grid, clustering.refine)
             found = _refined(run, m, clustering.refine, older)
         elif coarsening.adaptive is None:
@@ -196,6 +213,33 @@ def _refined(run: _Run, m: int, k: int, older: TilesFile | None) -> _Found:
         largest=found.largest_count,
     )
     return _Found(grid, layers, {"tiles": counted, "hubs": len(hubs)}, seconds)
+
+
+def _in_dims(run: _Run, dims: DimsGrid) -> _Found:
+    """Find the hubs of the state's tiles in more than two dimensions."""
+    from gridcli.dims.run import cluster_dims_tiles, significant_dims_tiles
+    from gridcli.raster.run import ClusterOptions, timed
+
+    seconds: dict[str, float] = {}
+    source, options = run.source, ClusterOptions(**vars(run.clustering))
+    with timed(seconds, "read"):
+        tiles = significant_dims_tiles(_read(run), dims, options.tau, run.space)
+    hubs = cluster_dims_tiles(tiles, options, stop=run.stop, seconds=seconds)
+    layers = layers_of(hubs, run.clustering, run.target, memory_bytes=run.space.budget.room)
+    counted = {
+        "distinct": len(source),
+        "significant": len(tiles),
+        "largest_count": source.info.largest_count,
+    }
+    parts = {**dims_record(dims), "tiles": counted, "hubs": len(hubs)}
+    return _Found(source.grid, layers, parts, seconds)
+
+
+def _read(run: _Run) -> Iterator[Counted]:
+    """Yield the keys and counts of the state, block by block."""
+    for block in range(len(run.source.first_keys)):
+        run.stop.check()
+        yield run.source.read(block)
 
 
 def _adaptively(run: _Run, coarsenings: tuple[int, ...], *, without_rims: bool) -> _Found:

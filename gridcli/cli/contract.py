@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gridcli.cli.dims import dims_options, dims_record, reading_axes, refuse_out_of_place
 from gridcli.cli.options import (
     bad_row_options,
     grid_options,
@@ -37,6 +38,7 @@ from gridcli.errors import UsageError
 
 if TYPE_CHECKING:
     from gridcli.cli.choices import BadRowChoice, GridChoice, InputChoice, PlaceChoice
+    from gridcli.cli.dims import DimsChoice
     from gridcli.cli.resources import ResourceChoice
     from gridcli.cli.states import StateChoice
     from gridcli.cli.targets import ScreenChoice
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 @place_options
 @unique_options
 @grid_options
+@dims_options
 @state_options
 @bad_row_options
 @resource_options
@@ -63,6 +66,7 @@ def contract(
     places: PlaceChoice,
     uniqueness: UniqueChoice,
     size: GridChoice,
+    dimensions: DimsChoice,
     target: StateChoice,
     bad_rows: BadRowChoice,
     resources: ResourceChoice,
@@ -78,7 +82,9 @@ def contract(
     Example:
       gridcli contract trips/2026-11-20/ --append -o year.state.parquet
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    grid = size.grid(planar=source.planar)
+    grid, dims = dimensions.grids(size, planar=source.planar)
+    if dims is not None:
+        refuse_out_of_place({"--unique": uniqueness.unique})
     places.check(planar=source.planar)
     target.check(source.inputs, lists_rejects=bad_rows.rejects is not None)
     uniqueness.check(is_resumable=target.folder is not None)
@@ -102,7 +108,8 @@ def contract(
     read_options = uniqueness.reading(
         source.read_options(resources, keep_origin=bad_rows.rejects is not None)
     )
-    plan = StateInfo(grid, state_rules(source, places, unique))
+    read_options = reading_axes(read_options, dims)
+    plan = StateInfo(grid, state_rules(source, places, unique, dims=dims))
     seconds: dict[str, float] = {}
     with (
         writer_lock(target.output),
@@ -131,7 +138,7 @@ def contract(
                     outputs[summary].write(json_bytes(record))
                     outputs.commit(context.obj.held)
             return
-        plan = StateInfo(grid, state_rules(source, places, unique, reader))
+        plan = StateInfo(grid, state_rules(source, places, unique, reader, dims=dims))
         if checkpoint is not None:
             check_resumable(checkpoint, plan, chooser.all_records)
         differences = []
@@ -210,6 +217,7 @@ def _record(
         "contract",
         info.grid,
         {
+            **dims_record(info.dims),
             "inputs": n_inputs,
             "inputs_in_state": len(info.inputs),
             "rows": rows_record(info.counts),

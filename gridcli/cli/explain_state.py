@@ -26,13 +26,14 @@ def answer(request: Request) -> Answer:
     """
     from gridcli.raster.explain.state import explain_in_state
     from gridcli.raster.run import ClusterOptions
-    from gridcli.states.sources import opened_state
+    from gridcli.states.sources import opened_state, require_plane
 
     chosen = request.clustering
     with (
         request.resources.workspace() as space,
         opened_state(request.source, temp_dir=request.resources.temp_dir) as state,
     ):
+        require_plane(state, "gridcli explain")
         found = explain_in_state(
             state,
             state.grid,

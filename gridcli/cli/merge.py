@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gridcli.cli.dims import dims_record
 from gridcli.cli.options import resource_options, screen_options, summary_option
 from gridcli.cli.screen import warn_of_some
 from gridcli.cli.states import state_file
@@ -105,6 +106,7 @@ def merge(
             "merge",
             info.grid,
             {
+                **dims_record(info.dims),
                 "states": len(states),
                 "subtracted": len(minus),
                 "inputs": len(info.inputs),

@@ -17,7 +17,15 @@ from gridcli.cli.dims import (
     reading_axes,
     refuse_out_of_place,
 )
-from gridcli.cli.labelling import points_options, points_target, row_pass, write_points
+from gridcli.cli.labelling import (
+    check_row_folder,
+    points_file,
+    points_options,
+    points_target,
+    row_folder,
+    row_pass,
+    write_points,
+)
 from gridcli.cli.layers import write_layers
 from gridcli.cli.options import (
     bad_row_options,
@@ -118,7 +126,6 @@ def raster(
                 "--refine": clustering.refine is not None,
                 "--keys-from": keys_from is not None,
                 "--unique": uniqueness.unique,
-                "--state": state is not None,
                 "--points": rows.points is not None,
             }
         )
@@ -126,7 +133,7 @@ def raster(
     places.check(planar=source.planar)
     labelled, target = points_target(rows, target)
     formats = target.formats(planar=source.planar)
-    others = (rows.points, state, bad_rows.rejects, summary)
+    others = (points_file(labelled), state, bad_rows.rejects, summary)
     names = [*target.layers().values(), *(name for name in others if name is not None)]
 
     from gridcli.output.atomic import OutputSet
@@ -151,6 +158,7 @@ def raster(
     elif input_id is not None:
         raise UsageError("--input-id goes with --state: it names an input that the state counts.")
     check_targets(names, overwrite=target.overwrite)
+    check_row_folder(labelled, overwrite=target.overwrite)
     older = None
     if keys_from is not None:
         from gridcli.raster.naming import open_names, take_over
@@ -169,9 +177,10 @@ def raster(
         closing(screen.make_progress()) as progress,
         resources.workspace() as space,
         PointReader(source.inputs, read_options, chooser) as reader,
+        row_folder(labelled, overwrite=target.overwrite, inputs=input_paths(reader)) as folder,
         OutputSet(names, overwrite=target.overwrite, inputs=input_paths(reader)) as outputs,
         state_beside(
-            state, outputs, counted, state_rules(source, places, unique, reader)
+            state, outputs, counted, state_rules(source, places, unique, reader, dims=dims)
         ) as writer,
     ):
         if screen.is_talkative:
@@ -204,7 +213,7 @@ def raster(
                     hubs,
                     rules,
                     read_options,
-                    outputs,
+                    folder or outputs[second.target.path],
                     space,
                     progress=progress,
                     stop=context.obj,

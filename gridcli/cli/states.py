@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gridcli.cli.choices import InputChoice, PlaceChoice
+    from gridcli.dims.grid import DimsGrid
     from gridcli.grid.grid import Grid
     from gridcli.output.atomic import OutputSet
     from gridcli.points.reader import PointReader
@@ -131,6 +132,8 @@ def state_rules(
     places: PlaceChoice,
     unique: UniqueRule | None,
     reader: PointReader | None = None,
+    *,
+    dims: DimsGrid | None = None,
 ) -> Rules:
     """Return the population rules of a run; the columns are known once its reader is open."""
     from gridcli.states.info import Rules
@@ -140,7 +143,8 @@ def state_rules(
         choice = reader.first_choice
         columns = tuple(name for name in (choice.x, choice.y, choice.geometry) if name is not None)
     keeps = places.keep_null_island
-    return Rules(columns, source.where, places.bbox, source.scale, keeps, unique)
+    axes = () if dims is None else dims.axes
+    return Rules(columns, source.where, places.bbox, source.scale, keeps, unique, axes)
 
 
 @contextmanager

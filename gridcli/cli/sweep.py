@@ -87,7 +87,7 @@ def sweep(
     from gridcli.output.atomic import OutputSet
     from gridcli.raster import sweep as sweeping
     from gridcli.raster.recommend import recommend
-    from gridcli.states.sources import opened_state
+    from gridcli.states.sources import opened_state, require_plane
 
     with ExitStack() as stack:
         outputs = None
@@ -97,6 +97,7 @@ def sweep(
             outputs = stack.enter_context(files)
         progress = stack.enter_context(closing(screen.make_progress()))
         source = stack.enter_context(opened_state(state, temp_dir=resources.temp_dir))
+        require_plane(source, "gridcli sweep")
         found = sweeping.sweep(
             source,
             source.grid,

@@ -12,6 +12,7 @@ from gridcli.dims.binning import DimsProjector, check_columns
 from gridcli.dims.hubs import DimsHubs, DimsTiles, find_dims_hubs
 from gridcli.errors import ResourceError
 from gridcli.grid.project import Selection
+from gridcli.raster.cluster import LEAST_BYTES
 from gridcli.raster.counting import NoValidRowError, RowRules, count_points
 from gridcli.raster.projecting import BatchProjector
 from gridcli.raster.run import LATER_KERNELS, ClusterOptions, timed
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from gridcli.points.batch import RowCounts
     from gridcli.points.reader import PointReader
     from gridcli.points.rejects import RejectsWriter
+    from gridcli.raster.counting import Checkpointing
     from gridcli.raster.run import EachBlock
     from gridcli.runtime.progress import Progress
     from gridcli.runtime.signals import StopFlag
@@ -98,6 +100,7 @@ def count_in_dims(
     progress: Progress,
     stop: StopFlag,
     rejects: RejectsWriter | None = None,
+    checkpoint: Checkpointing | None = None,
 ) -> tuple[TileTable, RowCounts]:
     """Contract all points of a reader; see `gridcli.raster.counting.count_points`.
 
@@ -113,6 +116,7 @@ def count_in_dims(
             progress=progress,
             stop=stop,
             rejects=rejects,
+            checkpoint=checkpoint,
             make_projector=partial(DimsProjector, grid),
         )
     except NoValidRowError as error:
@@ -160,7 +164,7 @@ def significant_dims_tiles(
         They do not fit.
     """
     keys, counts = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
-    room, n = space.budget.room, 0
+    room, n = max(space.budget.room, LEAST_BYTES), 0
     for block_keys, block_counts in blocks:
         if each_block is not None:
             each_block(block_keys, block_counts)

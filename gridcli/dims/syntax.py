@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gridcli.dims.axes import Axis
+    from gridcli.dims.grid import DimsGrid
 
 MOST = 4
 """Dimensions, the two of the plane included."""
@@ -100,6 +102,35 @@ def parse_dims(
     if tz is not None and not any(axis.is_cyclic for axis in axes):
         raise UsageError("--tz goes with hour(...) or weekday(...) in --dims, and there is none.")
     return found[0], axes
+
+
+def options_of(grid: DimsGrid) -> str:
+    """Return the options that mean a grid in d dimensions, as a shell takes them."""
+    plane = ["x", "y"] if grid.plane.planar else ["lat", "lon"]
+    dims = [*plane, *(_written(axis) for axis in grid.axes)]
+    precs = [grid.plane.name[1:]] * 2 + [axis.prec for axis in grid.axes]
+    words = ["--dims", ",".join(dims), "--prec", ",".join(precs)]
+    clocks = dict.fromkeys(axis.tz for axis in grid.axes if axis.tz not in {None, UTC})
+    for tz in clocks:
+        words += ["--tz", str(tz)]
+    for axis in grid.axes:
+        if axis.limits is not None:
+            words += ["--range", f"{_quoted(axis.column)}={axis.limits[0]}:{axis.limits[1]}"]
+    return shlex.join(words)
+
+
+def _written(axis: Axis) -> str:
+    """Return an axis as --dims takes it."""
+    column = _quoted(axis.column)
+    return f"{axis.kind}({column})" if axis.is_cyclic else column
+
+
+def _quoted(name: str) -> str:
+    """Return a column's name in double quotes, where it must be."""
+    if re.fullmatch(_NAME, name) and name.lower() not in {"lat", "lon", "x", "y"}:
+        return name
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
 
 
 def _items(dims: str) -> Iterator[_Item]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from gridcli.dims.run import count_in_dims
 from gridcli.errors import DataError, UsageError
 from gridcli.raster.counting import count_points
 from gridcli.raster.run import timed
@@ -194,16 +195,12 @@ def build_state(
     if checkpoint is not None:
         checkpoint.inputs = records
         records = [*checkpoint.info.inputs, *records]
+    count = partial(count_points, reader, info.grid)
+    if info.dims is not None:
+        count = partial(count_in_dims, reader, info.dims)
     with timed(seconds, "contract"):
-        table, counts = count_points(
-            reader,
-            info.grid,
-            rules,
-            space,
-            progress=progress,
-            stop=stop,
-            rejects=rejects,
-            checkpoint=checkpoint,
+        table, counts = count(
+            rules, space, progress=progress, stop=stop, rejects=rejects, checkpoint=checkpoint
         )
     new = StateInfo(info.grid, info.rules, counts, tuple(records))
     states = [] if addition.base is None else [(addition.base.name, addition.base.info)]

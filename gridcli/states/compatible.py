@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gridcli.dims.syntax import options_of
 from gridcli.errors import DataError, UsageError
 from gridcli.points.batch import Reason, RowCounts
 from gridcli.points.filtersyntax import parse_condition
@@ -150,6 +151,7 @@ def _options_of(what: str, info: StateInfo) -> list[str]:
         "--bbox": "" if rules.bbox is None else f"--bbox={','.join(map(repr, rules.bbox))}",
         "--keep-null-island": "--keep-null-island" if rules.keep_null_island else "",
         "--unique": "" if rules.unique is None else _options_of_unique(rules.unique),
+        "--dims": "" if info.dims is None else options_of(info.dims),
     }
     return [f"give {options[what]}," if options[what] else f"leave out {what},"]
 
@@ -178,6 +180,10 @@ def _population(info: StateInfo) -> dict[str, tuple[Any, str]]:
         "--bbox": (rules.bbox, _text(edges)),
         "--keep-null-island": (keeps, "yes" if keeps else "no"),
         "--unique": (unique, f"for each {vehicle}" if vehicle else "yes" if unique[0] else "no"),
+        "--dims": (
+            [axis.text.casefold() for axis in rules.axes],
+            " and ".join(axis.text for axis in rules.axes) or "none",
+        ),
     }
 
 

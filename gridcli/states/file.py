@@ -12,13 +12,12 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from gridcli.errors import InputError
-from gridcli.grid.keys import pack
 from gridcli.points.arrow import READ_ERRORS
+from gridcli.states.columns import TileColumns
 from gridcli.states.content import DIGEST_BYTES, GROUP_ROWS, content_hash, rows_digests
 from gridcli.states.info import KIND, StateInfo, check_version, decompress, from_record
 from gridcli.states.seal import check_seal
 from gridcli.states.writer import (
-    COLUMNS,
     DIGESTS_KEY,
     FIRST_KEYS_KEY,
     RECORD_KEY,
@@ -65,6 +64,7 @@ class StateFile:
         self.first_keys = first_keys
         starts = np.arange(0, info.n_tiles, ROW_GROUP_ROWS)
         self.block_rows = np.minimum(ROW_GROUP_ROWS, info.n_tiles - starts)
+        self._columns = TileColumns(info.dims)
         self._digests = digests
         self._footer = footer
 
@@ -77,16 +77,18 @@ class StateFile:
         return self.info.n_tiles
 
     def blocks(self) -> Iterator[Tiles]:
-        """Yield all tiles in ascending order.
+        """Yield all tiles of a plane in ascending order.
 
         Raises
         ------
         InputError
             As `read`.
         """
+        if self.info.dims is not None:
+            raise ValueError("tiles of more than two dimensions are no tiles of a plane")
         for block in range(len(self.first_keys)):
-            x, y, counts = self._columns(block)
-            self._check(block, pack(x, y), counts)
+            (x, y), counts = self._read_columns(block)
+            self._check(block, self._columns.keys([x, y]), counts)
             yield Tiles(self.grid, x, y, counts)
 
     def read(self, block: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
@@ -97,23 +99,25 @@ class StateFile:
         InputError
             The block is corrupt, or the file has been replaced since it was opened.
         """
-        x, y, counts = self._columns(block)
-        keys = pack(x, y)
+        indexes, counts = self._read_columns(block)
+        keys = self._columns.keys(indexes)
         self._check(block, keys, counts)
         return keys, counts
 
-    def _columns(self, block: int) -> list[npt.NDArray[Any]]:
-        """Return the columns of a block, their digests verified."""
+    def _read_columns(
+        self, block: int
+    ) -> tuple[list[npt.NDArray[np.int32]], npt.NDArray[np.int64]]:
+        """Return the indexes and the counts of a block, their digests verified."""
         try:
             with _parquet(self.path, self._footer) as file:
                 table = file.read_row_group(block, use_threads=False)
         except READ_ERRORS as error:
             raise self._broken(block, _first_line(error)) from error
-        x, y, counts = (column.to_numpy() for column in table.columns)
+        *indexes, counts = (column.to_numpy() for column in table.columns)
         place = slice(block * BLOCK_DIGEST_BYTES, (block + 1) * BLOCK_DIGEST_BYTES)
-        if rows_digests(x, y, counts) != self._digests[place]:
+        if rows_digests(indexes, counts) != self._digests[place]:
             raise self._broken(block, "wrong checksum")
-        return [x, y, counts]
+        return indexes, counts
 
     def _check(
         self, block: int, keys: npt.NDArray[np.uint64], counts: npt.NDArray[np.int64]
@@ -183,11 +187,11 @@ def open_state(path: str | Path, *, name: str | None = None) -> StateFile:
         ) from error
     n_blocks = -(-info.n_tiles // ROW_GROUP_ROWS)
     if (
-        [(field.name, field.type) for field in columns] != list(COLUMNS.items())
+        [(f.name, f.type) for f in columns] != list(TileColumns(info.dims).types.items())
         or (footer.num_rows, footer.num_row_groups) != (info.n_tiles, n_blocks)
         or len(first_keys) != n_blocks
         or info.n_points != info.counts.points
-        or content_hash(info.grid, info.counts, digests) != info.content_hash
+        or content_hash(info, digests) != info.content_hash
     ):
         raise InputError(f"{name}: contradicts its own record. Write the state anew.")
     return StateFile(name, path, info, first_keys.astype(np.uint64), digests, footer)

@@ -10,6 +10,8 @@ from fractions import Fraction
 from typing import Any
 
 from gridcli import __version__
+from gridcli.dims.axes import Axis
+from gridcli.dims.grid import DimsGrid
 from gridcli.errors import InputError
 from gridcli.grid.grid import Grid
 from gridcli.points.batch import Reason, RowCounts
@@ -75,6 +77,8 @@ class Rules:
     keep_null_island : bool
     unique : UniqueRule or None
         --unique: each distinct coordinate counts once for each run that added to the state.
+    axes : tuple of Axis
+        --dims: what tells tiles over one place apart; none in two dimensions.
     """
 
     columns: tuple[str, ...]
@@ -83,6 +87,7 @@ class Rules:
     scale: Fraction | None = None
     keep_null_island: bool = False
     unique: UniqueRule | None = None
+    axes: tuple[Axis, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,11 +117,18 @@ class StateInfo:
     n_points: int = 0
     largest_count: int = 0
 
+    @property
+    def dims(self) -> DimsGrid | None:
+        """The grid in d dimensions; None where there are two."""
+        return DimsGrid(self.grid, self.rules.axes) if self.rules.axes else None
+
 
 def to_record(info: StateInfo) -> dict[str, Any]:
     """Return the information as a JSON-ready record; the list of inputs is compressed."""
     rules = asdict(info.rules)
     rules["scale"] = None if info.rules.scale is None else str(info.rules.scale)
+    del rules["axes"]
+    rules["dims"] = [axis.describe() for axis in info.rules.axes]
     return {
         "kind": KIND,
         "format_version": FORMAT_VERSION,
@@ -145,8 +157,10 @@ def from_record(record: dict[str, Any]) -> StateInfo:
     rules, rows = dict(record["rules"]), record["rows"]
     scale, bbox = rules.pop("scale"), rules.pop("bbox")
     inputs = json.loads(decompress(record["inputs"]))
+    grid = Grid.from_description(record["grid"])
+    dims = rules.get("dims")
     return StateInfo(
-        grid=Grid.from_description(record["grid"]),
+        grid=grid,
         rules=Rules(
             columns=tuple(rules["columns"]),
             where=tuple(rules["where"]),
@@ -154,6 +168,7 @@ def from_record(record: dict[str, Any]) -> StateInfo:
             scale=None if scale is None else Fraction(scale),
             keep_null_island=bool(rules["keep_null_island"]),
             unique=None if rules["unique"] is None else UniqueRule(**rules["unique"]),
+            axes=DimsGrid.from_description(grid, dims).axes if dims else (),
         ),
         counts=RowCounts(
             read=int(rows["read"]),

@@ -70,6 +70,21 @@ def opened_state(argument: str, *, temp_dir: str | None = None) -> Iterator[Stat
         yield states[0]
 
 
+def require_plane(state: StateFile, command: str) -> None:
+    """Refuse a state of tiles in more than two dimensions.
+
+    Raises
+    ------
+    UsageError
+    """
+    if state.info.dims is not None:
+        raise UsageError(
+            f"{state.name} counts tiles in {state.info.dims.d} dimensions "
+            f"({state.info.dims.name}), and {command} looks at tiles of a plane. gridcli "
+            "agglomerate finds the hubs of such a state."
+        )
+
+
 def check_state_name(output: str) -> None:
     """Refuse to write a state under the suffix of another format.
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gridcli.grid.keys import unpack
+from gridcli.states.columns import TileColumns
 from gridcli.states.content import GROUP_ROWS, canonical_json, content_hash, rows_digests
 from gridcli.states.info import StateInfo, compress, to_record
 from gridcli.states.seal import SealingSink
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from gridcli.states.info import InputRecord, Rules
 
 ROW_GROUP_ROWS = 2 * GROUP_ROWS
-COLUMNS = {"tile_x": pa.int32(), "tile_y": pa.int32(), "count": pa.int64()}
-SCHEMA = pa.schema([pa.field(name, kind, nullable=False) for name, kind in COLUMNS.items()])
 RECORD_KEY, DIGESTS_KEY, FIRST_KEYS_KEY = "gridcli", "gridcli.digests", "gridcli.first_keys"
 
 
@@ -53,16 +51,19 @@ class StateWriter:
 
     def __init__(self, sink: Sink, grid: Grid, rules: Rules) -> None:
         self._info = StateInfo(grid, rules)
+        self._columns = TileColumns(self._info.dims)
+        types = self._columns.types
+        self._schema = pa.schema([pa.field(name, types[name], nullable=False) for name in types])
         self._sink = SealingSink(sink)
         # Deltas of sorted indexes are small: this beats dictionaries and compression both in size
         # and in time. Without a stored Arrow schema, which would hide the footer's keys.
         self._writer: Any = pq.ParquetWriter(
             self._sink,
-            SCHEMA,
+            self._schema,
             compression="none",
             use_dictionary=False,
-            column_encoding=dict.fromkeys(COLUMNS, "DELTA_BINARY_PACKED"),
-            sorting_columns=[pq.SortingColumn(1), pq.SortingColumn(0)],
+            column_encoding=dict.fromkeys(types, "DELTA_BINARY_PACKED"),
+            sorting_columns=[pq.SortingColumn(i) for i in (1, 0, *range(2, len(types) - 1))],
             write_page_checksum=True,
             store_schema=False,
         )
@@ -136,7 +137,7 @@ class StateWriter:
             self._info,
             counts=counts,
             inputs=tuple(inputs),
-            content_hash=content_hash(self._info.grid, counts, digests),
+            content_hash=content_hash(replace(self._info, counts=counts), digests),
             n_tiles=self._n_tiles,
             n_points=self._n_points,
             largest_count=self._largest,
@@ -167,12 +168,12 @@ class StateWriter:
         is_after = self._last_key is None or self._last_key < keys[0]
         if not (is_after and np.all(keys[1:] > keys[:-1]) and counts.min() > 0):
             raise ValueError("tiles must be strictly ascending, with at least one point each")
-        x, y = unpack(keys)
-        self._digests.append(rows_digests(x, y, counts))
+        indexes = self._columns.indexes(keys)
+        self._digests.append(rows_digests(indexes, counts))
         self._first_keys.append(keys[:1].copy())
         self._last_key = keys[-1]
         self._n_tiles += len(keys)
         self._n_points += int(counts.sum())
         self._largest = max(self._largest, int(counts.max()))
-        table = pa.table([x, y, counts], schema=SCHEMA)
+        table = pa.table([*indexes, counts], schema=self._schema)
         self._writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
