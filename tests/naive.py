@@ -182,6 +182,11 @@ def tile_area(grid: Grid, tile: tuple[int, int]) -> float:
     side = _side(grid)
     west, east = (max(Fraction(-180), min(Fraction(180), k * side)) for k in (tile[0], tile[0] + 1))
     south, north = (max(Fraction(-90), min(Fraction(90), k * side)) for k in (tile[1], tile[1] + 1))
+    return box_area(west, south, east, north)
+
+
+def box_area(west: Fraction, south: Fraction, east: Fraction, north: Fraction) -> float:
+    """Square metres between two meridians and two parallels on WGS84."""
     with localcontext(prec=60):
         zone = _area_from_equator(_radians(north)) - _area_from_equator(_radians(south))
         return float(zone * _radians(east - west))
@@ -217,7 +222,7 @@ def _sine(angle: Decimal) -> Decimal:
 
 @dataclass(frozen=True)
 class MetreGrid:
-    """Rows of tiles that are nearly square: their numbers of columns, from the equator to a pole."""
+    """Rows of tiles that are nearly square: the columns of each, from the equator to a pole."""
 
     columns: tuple[int, ...]
 
@@ -279,7 +284,8 @@ class MetreGrid:
         for row in (y - 1, y + 1):
             if not -self.rows <= row < self.rows:
                 continue
-            for other in range(self.n(row)):
+            m = self.n(row)
+            for other in {k % m for k in range(int(west * m) - 2, int(east * m) + 3)}:
                 other_west, other_east = self.ring((other, row))
                 if metric == "manhattan":
                     meets = other_west < east and west < other_east
@@ -316,6 +322,91 @@ class MetreGrid:
                 stack += near
             components.append(component)
         return sorted(components, key=lambda component: _smallest(component)[::-1])
+
+
+@dataclass
+class MetreHub:
+    """What `metre_hubs` returns, in degrees, exactly."""
+
+    tiles: set[tuple[int, int]]
+    smallest: tuple[int, int]
+    points: int
+    peak: int
+    west: Fraction
+    east: Fraction
+    lon: Fraction
+    lat: Fraction
+    variance_lon: Fraction
+    variance_lat: Fraction
+    area: float
+
+
+def metre_hubs(
+    grid: MetreGrid,
+    components: list[set[tuple[int, int]]],
+    count: dict[tuple[int, int], int],
+    mu: int,
+) -> list[MetreHub]:
+    """Hubs in order; a hub begins east of its widest empty range of longitudes."""
+    found = []
+    for tiles in components:
+        if len(tiles) < mu:
+            continue
+        start, end = _widest_gap(sorted(grid.ring(tile) for tile in tiles))
+        points = sum(count[tile] for tile in tiles)
+        middle = {}
+        for tile in tiles:
+            west, east = grid.ring(tile)
+            turns = (west + east) / 2 + (1 if west < start else 0)
+            middle[tile] = 360 * turns - 180, Fraction(90 * (2 * tile[1] + 1), 2 * grid.rows)
+        lon, lat = (
+            sum((count[tile] * middle[tile][axis] for tile in tiles), Fraction()) / points
+            for axis in (0, 1)
+        )
+        spread = [
+            sum(count[tile] * (middle[tile][axis] - mean) ** 2 for tile in tiles) / points
+            for axis, mean in enumerate((lon, lat))
+        ]
+        areas = (
+            box_area(
+                *(Fraction(0), Fraction(90 * y, grid.rows)),
+                *(Fraction(360, grid.n(y)), Fraction(90 * (y + 1), grid.rows)),
+            )
+            for _, y in tiles
+        )
+        found.append(
+            MetreHub(
+                tiles=tiles,
+                smallest=_smallest(tiles),
+                points=points,
+                peak=max(count[tile] for tile in tiles),
+                west=360 * start - 180,
+                east=360 * end - 180,
+                lon=lon,
+                lat=lat,
+                variance_lon=spread[0],
+                variance_lat=spread[1],
+                area=math.fsum(areas),
+            )
+        )
+    return sorted(found, key=lambda hub: (-hub.points, hub.smallest[1], hub.smallest[0]))
+
+
+def _widest_gap(rings: list[tuple[Fraction, Fraction]]) -> tuple[Fraction, Fraction]:
+    """Where what tiles cover begins, east of the widest gap, and where it ends."""
+
+    def mark(edge: Fraction) -> int:
+        return math.floor(float(edge) * 2**52)
+
+    gaps = []
+    reach = rings[0][1]
+    for west, east in rings[1:]:
+        if west > reach:
+            gaps.append((mark(west) - mark(reach), 0, -west, west, reach))
+        reach = max(reach, east)
+    first = rings[0][0]
+    gaps.append((mark(first) + 2**52 - mark(reach), 1, -first, first, reach))  # that at 180 degrees
+    return max(gaps)[3:]
 
 
 def _nearest_division(length: Fraction, side: Fraction) -> int:

@@ -72,7 +72,7 @@ def test_equals_breadth_first_search_for_any_slicing(case, delta, metric, thread
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("delta", [1, 2, 3, 5])
+@pytest.mark.parametrize("delta", [1, 2, 4])
 @pytest.mark.parametrize("side", SIDES)
 def test_pairs_are_joined_exactly_where_hops_reach(side, delta, metric):
     grid, oracle = both(side)
