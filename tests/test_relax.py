@@ -53,7 +53,9 @@ def kinds_of(pieces):
 
 def relax(grid, count, tau, relaxation, cuts=(), memory_bytes=1 << 30):
     blocks = blocks_of(tiles_of(grid, count), cuts)
-    return kinds_of(relaxed_tiles(blocks, grid, tau, relaxation, memory_bytes=memory_bytes))
+    threads = 1 + len(count) % 3
+    found = relaxed_tiles(blocks, grid, tau, relaxation, threads=threads, memory_bytes=memory_bytes)
+    return kinds_of(found)
 
 
 @given(
@@ -90,6 +92,52 @@ def test_all_around_the_earth_and_at_the_poles(seed, grid, density, relaxation):
         found = relax(grid, count, tau, relaxation, cuts)
         expected = naive.relaxed(count, tau, relaxation.window, relaxation.epsilon, grid)
         assert found == {tile: (kind, count[tile]) for tile, kind in expected.items()}
+
+
+METRES = ("25", "300000", "700000", "1000000")
+
+
+@st.composite
+def metres_counts(draw):
+    """A grid of rows with different columns, and counts of tiles near a meridian or 180 degrees."""
+    grid = Grid.metres(draw(st.sampled_from(METRES)))
+    base_y = draw(st.sampled_from([grid.first_row, -1, grid.last_row, grid.last_row // 2]))
+    base = draw(st.fractions(0, 1, max_denominator=7))
+    found = {}
+    steps = st.tuples(st.integers(-4, 4), st.integers(-3, 3), st.integers(1, 9))
+    for dx, dy, n in draw(st.lists(steps, min_size=1, max_size=40)):
+        y = min(max(base_y + dy, grid.first_row), grid.last_row)
+        columns = int(grid.columns_of(np.array([y]))[0])
+        found[(int(base * columns) + dx) % columns, y] = n
+    return grid, found
+
+
+@given(metres_counts(), RELAXATIONS, st.integers(2, 14), CUTS, st.sampled_from([1, 5, 99]))
+@settings(max_examples=60, deadline=None)
+def test_grids_of_metres_equal_the_plain_definition(case, relaxation, tau, cuts, slice_tiles):
+    grid, count = case
+    relaxation = Relaxation(relaxation.window, min(relaxation.epsilon, tau - 1))
+    expected = naive.relaxed(count, tau, relaxation.window, relaxation.epsilon, grid)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "SLICE_TILES", slice_tiles)
+        found = relax(grid, count, tau, relaxation, cuts)
+    assert found == {tile: (kind, count[tile]) for tile, kind in expected.items()}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_all_around_the_poles_on_grids_of_metres(seed):
+    random = np.random.default_rng(seed)
+    grid = Grid.metres("1000000")
+    rows = range(grid.last_row - 2, grid.last_row + 1)
+    rows = rows if seed % 2 else [-1 - y for y in rows]
+    width = {y: int(grid.columns_of(np.array([y]))[0]) for y in rows}
+    tiles = [(x, y) for y in rows for x in range(width[y])]
+    count = {tile: int(random.integers(1, 9)) for tile in tiles if random.random() < 0.8}
+    for relaxation in (Relaxation("gaps"), Relaxation("all", 2), Relaxation(epsilon=4)):
+        found = relax(grid, count, 8, relaxation, [5, 9])
+        expected = naive.relaxed(count, 8, relaxation.window, relaxation.epsilon, grid)
+        assert found == {tile: (kind, count[tile]) for tile, kind in expected.items()}
+        assert "significant" in expected.values()
 
 
 def test_points_around_a_corner():

@@ -239,7 +239,9 @@ def significant_tiles(
         blocks = _told(blocks, each_block)
     if relaxation is not None:
         room = space.budget.room
-        for tiles in relaxed_tiles(blocks, grid, tau, relaxation, memory_bytes=room):
+        for tiles in relaxed_tiles(
+            blocks, grid, tau, relaxation, threads=space.threads, memory_bytes=room
+        ):
             if stop is not None:
                 stop.check()
             spool.add_tiles(tiles)

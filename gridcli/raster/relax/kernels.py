@@ -42,7 +42,7 @@ def _meet(count: Int64s, a: int, b: int, tau: int, mark: Uint8s) -> None:
 
 
 @part
-def _look_at_pair(
+def _look_at_columns(
     x: Int32s,
     count: Int64s,
     a: int,
@@ -58,59 +58,160 @@ def _look_at_pair(
     """Look at a row, tiles [a, a_end), and the one above, [b, b_end), column by column.
 
     Neighbours are noted across the two rows and within the lower one, so that each row meets
-    itself once.
+    itself once. After the last column comes the first one again, around the earth.
     """
     first_x = 0
-    first_a = -1
-    first_b = -1
+    first_a = first_b = -1
     left_x = 0
-    left_a = -1
-    left_b = -1
-    while a < a_end or b < b_end:
-        is_lower = b == b_end or (a < a_end and x[a] <= x[b])
-        here = int(x[a]) if is_lower else int(x[b])
-        at_a = -1
-        at_b = -1
-        if a < a_end and x[a] == here:
-            at_a = a
-            a += 1
-        if b < b_end and x[b] == here:
-            at_b = b
-            b += 1
-        _meet(count, at_a, at_b, tau, mark)
-        if left_a < 0 and left_b < 0:
+    left_a = left_b = -1
+    is_around = False
+    while not is_around:
+        if a < a_end or b < b_end:
+            is_lower = b == b_end or (a < a_end and x[a] <= x[b])
+            here = int(x[a]) if is_lower else int(x[b])
+            at_a = at_b = -1
+            if a < a_end and x[a] == here:
+                at_a = a
+                a += 1
+            if b < b_end and x[b] == here:
+                at_b = b
+                b += 1
+            _meet(count, at_a, at_b, tau, mark)
+        else:
+            is_around = True
+            here = first_x + columns
+            at_a = first_a
+            at_b = first_b
+        if left_a < 0 and left_b < 0:  # the first column
             first_x = here
             first_a = at_a
             first_b = at_b
-        elif here - left_x == 1:
-            _meet(count, left_a, at_a, tau, mark)
-            _meet(count, left_a, at_b, tau, mark)
-            _meet(count, left_b, at_a, tau, mark)
-            if has_corners:
-                _look_at_corner(count, left_a, left_b, at_a, at_b, tau, every, mark)
-        elif has_corners:
-            _look_at_corner(count, left_a, left_b, -1, -1, tau, every, mark)
-            _look_at_corner(count, -1, -1, at_a, at_b, tau, every, mark)
+        else:
+            is_next = here - left_x == 1
+            # Of two columns each is east of the other: around the earth they would meet again.
+            if is_next and not (is_around and columns == 2):
+                _meet(count, left_a, at_a, tau, mark)
+                _meet(count, left_a, at_b, tau, mark)
+                _meet(count, left_b, at_a, tau, mark)
+            # Two columns share a corner; otherwise each has one of its own, beside nothing.
+            corners = has_corners if is_next else 2 * has_corners
+            for corner in range(corners):
+                has_west = is_next or corner == 0
+                has_east = is_next or corner == 1
+                _look_at_corner(
+                    count,
+                    left_a if has_west else -1,
+                    left_b if has_west else -1,
+                    at_a if has_east else -1,
+                    at_b if has_east else -1,
+                    tau,
+                    every,
+                    mark,
+                )
         left_x = here
         left_a = at_a
         left_b = at_b
-    if left_a < 0 and left_b < 0:
-        return
-    if first_x + columns - left_x == 1:
-        if columns > 2:  # of two columns each is east of the other, and they have met
-            _meet(count, left_a, first_a, tau, mark)
-            _meet(count, left_a, first_b, tau, mark)
-            _meet(count, left_b, first_a, tau, mark)
-        if has_corners:
-            _look_at_corner(count, left_a, left_b, first_a, first_b, tau, every, mark)
-    elif has_corners:
-        _look_at_corner(count, left_a, left_b, -1, -1, tau, every, mark)
-        _look_at_corner(count, -1, -1, first_a, first_b, tau, every, mark)
+
+
+@part
+def _at(x: Int32s, begin: int, end: int, near: int, column: int) -> int:
+    """Return the tile of [begin, end) in a column, -1 for none, looking from position `near` on."""
+    while near < end and x[near] < column:
+        near += 1
+    while near > begin and x[near - 1] >= column:
+        near -= 1
+    return near if near < end and x[near] == column else -1
+
+
+@part
+def _look_at_borders(
+    x: Int32s,
+    count: Int64s,
+    a: int,
+    a_end: int,
+    b: int,
+    b_end: int,
+    n: int,
+    m: int,
+    tau: int,
+    every: int,
+    mark: Uint8s,
+) -> None:
+    """Look at the corners at the borders of a row of n columns, shared with a row of m columns.
+
+    Beside a border stand two tiles of its own row, and of the other row the one that its end
+    touches, or two where it meets a border of theirs.
+    """
+    near = b
+    for tile in range(a, a_end):
+        while near < b_end and x[near] < x[tile] * m // n:
+            near += 1
+        for border in range(2):
+            k = (x[tile] + border) % n
+            j = k * m // n
+            is_met = m > 1 and k * m % n == 0
+            east = west = other_east = other_west = -1
+            for place in range(4):
+                is_own = place < 2
+                is_west = place % 2 == 1
+                if is_west and (n == 1 if is_own else not is_met):
+                    continue
+                found = _at(
+                    x,
+                    a if is_own else b,
+                    a_end if is_own else b_end,
+                    tile if is_own else near,
+                    ((k if is_own else j) - is_west) % (n if is_own else m),
+                )
+                if place == 0:
+                    east = found
+                elif place == 1:
+                    west = found
+                elif place == 2:
+                    other_east = found
+                else:
+                    other_west = found
+            _look_at_corner(count, west, east, other_west, other_east, tau, every, mark)
+
+
+@part
+def _meet_across(
+    x: Int32s,
+    count: Int64s,
+    a: int,
+    a_end: int,
+    b: int,
+    b_end: int,
+    n: int,
+    m: int,
+    tau: int,
+    mark: Uint8s,
+) -> None:
+    """Note the neighbours of a row of n columns: within it, and in one of m columns above it."""
+    near = b
+    for tile in range(a, a_end):
+        k = int(x[tile])
+        if tile + 1 < a_end and x[tile + 1] == k + 1:
+            _meet(count, tile, tile + 1, tau, mark)
+        first = (k * m + n - 1) // n - 1
+        last = min((k + 1) * m // n, first + m - 1)
+        while near < b_end and x[near] < first:
+            near += 1
+        for column in range(first, last + 1):
+            _meet(count, tile, _at(x, b, b_end, near, column % m), tau, mark)
+    if n > 2 and a < a_end and x[a] == 0 and x[a_end - 1] == n - 1:
+        _meet(count, a, a_end - 1, tau, mark)
+
+
+@part
+def _columns(table: Int32s, y: int) -> int:
+    """Return the columns of a row; 0 where the table is empty."""
+    return int(table[y if y >= 0 else -1 - y]) if len(table) else 0
 
 
 @kernel(
     "int32[:], int64[:], int64[:], int32[:], int64, int64, int64, int64, int64, int64, int64, "
-    "uint8[:]"
+    "int32[:], uint8[:]"
 )
 def mark_tiles(
     x: Int32s,
@@ -124,6 +225,7 @@ def mark_tiles(
     tau: int,
     every: int,
     columns: int,
+    table: Int32s,
     mark: Uint8s,
 ) -> None:
     """Mark the tiles of rows [first, stop) and of those above: blocks kept, neighbours met.
@@ -138,30 +240,48 @@ def mark_tiles(
     tau : least points of a significant tile, and of a block
     every : keep every block that reaches tau, also one that holds a significant tile
     columns : columns around the earth, 0 where the plane does not wrap
+    table : columns of each row from the equator to a pole; empty where all rows have the same
     mark : zeros at first
     """
     last = len(row_y) - 1
     for row in range(first, stop):
         above = row + 1
         is_adjacent = row >= 0 and row < last and row_y[above] - row_y[row] == 1
-        if row >= 0:
-            end = row_start[above]
-            stop_above = row_start[above + 1] if is_adjacent else end
-            has_corners = int(row_y[row] != north)
-            _look_at_pair(
-                x,
-                count,
-                row_start[row],
-                end,
-                end,
-                stop_above,
-                has_corners,
-                tau,
-                every,
-                columns,
-                mark,
-            )
-        if not is_adjacent and above <= last and row_y[above] != south:
-            begin = row_start[above]
-            end = row_start[above + 1]
-            _look_at_pair(x, count, begin, begin, begin, end, 1, tau, every, columns, mark)
+        for pair in range(2):  # the row and what is above it; and nothing below a row above
+            if pair == 0:
+                if row < 0:
+                    continue
+                begin = row_start[row]
+                end = row_start[above]
+                end_above = row_start[above + 1] if is_adjacent else end
+                corners = int(row_y[row] != north)
+                n = _columns(table, row_y[row])
+                m = _columns(table, row_y[above]) if is_adjacent else n
+            else:
+                if is_adjacent or above > last or row_y[above] == south:
+                    continue
+                begin = end = row_start[above]
+                end_above = row_start[above + 1]
+                corners = 1
+                n = m = _columns(table, row_y[above])
+            if n == 0:
+                if end_above > begin:
+                    _look_at_columns(
+                        x, count, begin, end, end, end_above, corners, tau, every, columns, mark
+                    )
+                continue
+            _meet_across(x, count, begin, end, end, end_above, n, m, tau, mark)
+            for is_upper in range(2 * corners):
+                _look_at_borders(
+                    x,
+                    count,
+                    end if is_upper else begin,
+                    end_above if is_upper else end,
+                    begin if is_upper else end,
+                    end if is_upper else end_above,
+                    m if is_upper else n,
+                    n if is_upper else m,
+                    tau,
+                    every,
+                    mark,
+                )

@@ -9,7 +9,9 @@ at again with the next slice.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +19,7 @@ import numpy.typing as npt
 
 from gridcli.errors import ResourceError
 from gridcli.grid.keys import unpack
-from gridcli.raster.agglomerate import rows_of
+from gridcli.raster.agglomerate import rows_of, slice_borders
 from gridcli.raster.cluster import row_slices
 from gridcli.tiles.tiles import KINDS, Tiles, join_tiles
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
     from gridcli.grid.grid import Grid
     from gridcli.tiles.merge import Counted
+
+Uint8s = npt.NDArray[np.uint8]
 
 SIGNIFICANT, WINDOW, EPSILON = range(len(KINDS))
 LEFT_OUT = 255
@@ -74,6 +78,7 @@ def relaxed_tiles(
     tau: int,
     relaxation: Relaxation,
     *,
+    threads: int = 1,
     memory_bytes: int,
 ) -> Iterator[Tiles]:
     """Yield the tiles that count, with the kind of each, in ascending order.
@@ -85,6 +90,7 @@ def relaxed_tiles(
     grid : Grid
     tau : int
     relaxation : Relaxation
+    threads : int
     memory_bytes : int
         Take no more than about this much, or `LEAST_BYTES`.
 
@@ -104,12 +110,13 @@ def relaxed_tiles(
     stream = _Stream(blocks, grid, most, memory_bytes)
     waiting: Tiles | None = None
     mark = np.empty(0, np.uint8)
-    for rows, is_last in row_slices(stream, most):
-        together = rows if waiting is None else join_tiles([waiting, rows])
-        mark = np.concatenate([mark, np.zeros(len(rows), np.uint8)])
-        start = _mark(together, mark, tau, relaxation, is_first=waiting is None, is_last=is_last)
-        yield from _chosen(together.piece(0, start), mark[:start], tau, relaxation)
-        waiting, mark = together.piece(start, len(together)).copy(), mark[start:].copy()
+    with ThreadPoolExecutor(threads) as pool:
+        for rows, is_last in row_slices(stream, most):
+            part = _Slice(rows if waiting is None else join_tiles([waiting, rows]), tau, relaxation)
+            mark = np.concatenate([mark, np.zeros(len(rows), np.uint8)])
+            start = part.mark(mark, pool, threads, is_first=waiting is None, is_last=is_last)
+            yield from _chosen(part.tiles.piece(0, start), mark[:start], tau, relaxation)
+            waiting, mark = part.tiles.piece(start, len(mark)).copy(), mark[start:].copy()
 
 
 class _Stream:
@@ -151,48 +158,65 @@ class _Stream:
             )
 
 
-def _mark(
-    tiles: Tiles,
-    mark: npt.NDArray[np.uint8],
-    tau: int,
-    relaxation: Relaxation,
-    *,
-    is_first: bool,
-    is_last: bool,
-) -> int:
-    """Look at slices of rows that follow each other; return where those begin that still wait.
+class _Slice:
+    """Complete rows, and the one before them."""
 
-    The first row has been looked at from below, unless it is the first of all; the last one waits
-    for the row above it, unless it is the last of all.
-    """
-    from gridcli.raster.relax.kernels import mark_tiles
+    def __init__(self, tiles: Tiles, tau: int, relaxation: Relaxation) -> None:
+        self.tiles = tiles
+        self._row_start, self._row_y = rows_of(tiles)
+        self._tau = tau
+        self._every = int(relaxation.window == "all")
 
-    grid = tiles.grid
-    row_start, row_y = rows_of(tiles)
-    n_rows = len(row_y)
-    stop = n_rows if is_last else n_rows - 1
-    beyond = 2**32  # of a plane without bounds
-    south, north = (-beyond, beyond) if grid.planar else (grid.first_row, grid.last_row)
-    mark_tiles(
-        tiles.x,
-        tiles.count,
-        row_start,
-        row_y,
-        -1 if is_first else 0,
-        stop,
-        south,
-        north,
-        tau,
-        int(relaxation.window == "all"),
-        grid.columns,
-        mark,
-    )
-    return int(row_start[stop])
+    def mark(
+        self,
+        mark: Uint8s,
+        pool: ThreadPoolExecutor,
+        threads: int,
+        *,
+        is_first: bool,
+        is_last: bool,
+    ) -> int:
+        """Look at each row and the one above; return where the tiles begin that still wait.
+
+        The first row has been looked at from below, unless it is the first of all; the last one
+        waits for the row above it, unless it is the last of all. Threads take ranges of rows that
+        have none in common; the rows where these meet come last.
+        """
+        stop = len(self._row_y) - (0 if is_last else 1)
+        inner = slice_borders(self._row_start[: stop + 1], threads)[1:-1]
+        borders = [-1 if is_first else 0, *inner, stop]
+        ranges = [(a, b - (b != stop)) for a, b in pairwise(borders)]
+        jobs = [pool.submit(self._look, a, b, mark) for a, b in ranges]
+        for job in jobs:
+            job.result()
+        for border in inner:
+            self._look(border - 1, border, mark)
+        return int(self._row_start[stop])
+
+    def _look(self, first: int, stop: int, mark: Uint8s) -> None:
+        from gridcli.raster.relax.kernels import mark_tiles
+
+        tiles, grid = self.tiles, self.tiles.grid
+        beyond = 2**32  # of a plane without bounds
+        south, north = (-beyond, beyond) if grid.planar else (grid.first_row, grid.last_row)
+        mark_tiles(
+            tiles.x,
+            tiles.count,
+            self._row_start,
+            self._row_y,
+            first,
+            stop,
+            south,
+            north,
+            self._tau,
+            self._every,
+            0 if grid.rows_differ else grid.columns,
+            grid.column_table,
+            mark,
+        )
 
 
-def _chosen(
-    tiles: Tiles, mark: npt.NDArray[np.uint8], tau: int, relaxation: Relaxation
-) -> Iterator[Tiles]:
+def _chosen(tiles: Tiles, mark: Uint8s, tau: int, relaxation: Relaxation) -> Iterator[Tiles]:
     """Yield the tiles that count, with their kind."""
     from gridcli.raster.relax.kernels import IN_WINDOW, NEIGHBOURS
 
