@@ -208,7 +208,7 @@ def test_other_programs_read_the_row_groups(example, tmp_path, small_pieces):
     assert table.column("number").to_pylist() == list(range(len(rows)))
     assert duckdb.sql(f"from '{out}'").to_arrow_table().to_pylist() == table.to_pylist()
     one = pq.ParquetFile(out)
-    assert [one.read_row_group(i).num_rows for i in (0, one.num_row_groups - 1)][0] == 9
+    assert one.read_row_group(3).num_rows == 9
     metadata = one.metadata
     numbers = metadata.row_group(2).column(table.column_names.index("number"))
     assert (numbers.statistics.min, numbers.statistics.max) == (18, 26)

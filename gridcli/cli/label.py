@@ -11,8 +11,10 @@ import click
 
 from gridcli.cli.labelling import (
     all_columns,
+    check_row_folder,
     label_options,
     labelled_line,
+    row_folder,
     row_pass,
     row_target,
 )
@@ -78,7 +80,8 @@ def label(
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
     places.check(planar=source.planar)
     rows = row_target(target.output, target.format, target)
-    names = [target.output, *(n for n in (bad_rows.rejects, summary) if n is not None)]
+    others = [name for name in (bad_rows.rejects, summary) if name is not None]
+    names = others if rows.partition_by else [target.output, *others]
 
     from gridcli.labelling.membership import HubNames
     from gridcli.output.atomic import OutputSet
@@ -90,6 +93,7 @@ def label(
     from gridcli.raster.tilesfile import open_tiles
 
     check_targets(names, overwrite=target.overwrite)
+    check_row_folder(rows, overwrite=target.overwrite)
     membership = open_tiles(tiles)
     grid = _grid_for(membership, planar=source.planar)
     rules = RowRules(places.keep_null_island, places.bbox, bad_rows.limit())
@@ -98,6 +102,9 @@ def label(
         closing(screen.make_progress()) as progress,
         resources.workspace() as space,
         PointReader(source.inputs, options) as reader,
+        row_folder(
+            rows, overwrite=target.overwrite, inputs=[Path(tiles), *input_paths(reader)]
+        ) as folder,
         OutputSet(
             names, overwrite=target.overwrite, inputs=[Path(tiles), *input_paths(reader)]
         ) as outputs,
@@ -116,7 +123,7 @@ def label(
                 blocks,
                 hub_names,
                 rules,
-                outputs,
+                folder or outputs[target.output],
                 space,
                 progress=progress,
                 stop=context.obj,

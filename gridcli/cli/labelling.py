@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +16,7 @@ from gridcli.errors import UsageError
 from gridcli.output.formats import format_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from gridcli.cli.targets import OutputChoice
     from gridcli.grid.grid import Grid
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from gridcli.labelling.formats import RowWriter
     from gridcli.labelling.membership import HubNames, Keys, Positions
     from gridcli.labelling.run import Labelled
-    from gridcli.output.atomic import OutputSet
+    from gridcli.output.layer import Sink
     from gridcli.points.plan import ReadOptions
     from gridcli.points.reader import PointReader
     from gridcli.points.rejects import RejectsWriter
@@ -136,6 +138,13 @@ def row_target(path: str, form: str | None, choice: RowChoice) -> RowTarget:
     ------
     UsageError
     """
+    if choice.partition_by is not None:
+        if is_standard_stream(path) or form not in {None, "parquet"}:
+            raise UsageError(
+                "--partition-by writes a folder of Parquet files: give the rows a folder's name, "
+                "and no other --format."
+            )
+        return RowTarget(path, "parquet", choice.keep_noise, choice.partition_by)
     told = format_of(path, form)
     if told not in ROW_FORMATS:
         raise UsageError(
@@ -143,6 +152,50 @@ def row_target(path: str, form: str | None, choice: RowChoice) -> RowTarget:
             f"of the inputs. Write {path} in another format."
         )
     return RowTarget(path, told, choice.keep_noise, ())
+
+
+@contextmanager
+def row_folder(
+    target: RowTarget | None, *, overwrite: bool, inputs: Iterable[Path]
+) -> Iterator[Path | None]:
+    """Yield the folder in the making that rows are written to; None where it is no folder.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be written, or holds what may not be replaced.
+    UsageError
+        An input lies in it.
+    """
+    if target is None or not target.partition_by:
+        yield None
+        return
+    from gridcli.output.folder import folder_in_the_making
+
+    check_row_folder(target, overwrite=overwrite)
+    whole = Path(target.path)
+    for path in inputs:
+        if whole.resolve() in path.resolve().parents:
+            raise UsageError(f"{path} is an input and lies in {whole}, which would be replaced.")
+    with folder_in_the_making(whole) as folder:
+        yield folder
+
+
+def check_row_folder(target: RowTarget | None, *, overwrite: bool) -> None:
+    """Refuse a folder that may not be replaced, before anything is read.
+
+    Raises
+    ------
+    OutputError
+    """
+    if target is None or not target.partition_by:
+        return
+    from gridcli.labelling.partitions import foreign_entry
+    from gridcli.output.folder import check_folder
+
+    check_folder(
+        Path(target.path), overwrite=overwrite, foreign=foreign_entry, maker="--partition-by"
+    )
 
 
 def points_target(
@@ -161,6 +214,11 @@ def points_target(
     if not is_standard_stream(choice.points):
         return row_target(choice.points, None, choice), others
     return row_target(choice.points, others.format, choice), replace(others, format=None)
+
+
+def points_file(target: RowTarget | None) -> str | None:
+    """Return the file that rows are written to; None where there is none, or it is a folder."""
+    return None if target is None or target.partition_by else target.path
 
 
 @dataclass(frozen=True)
@@ -187,14 +245,18 @@ class RowPass:
         blocks: Iterable[tuple[Keys, Positions]],
         names: HubNames,
         rules: RowRules,
-        outputs: OutputSet,
+        place: Sink | Path,
         space: Workspace,
         *,
         progress: Progress,
         stop: StopFlag,
         rejects: RejectsWriter | None = None,
     ) -> Labelled:
-        """Read the inputs and write their rows; see `gridcli.labelling.run.label_rows`."""
+        """Read the inputs and write their rows; see `gridcli.labelling.run.label_rows`.
+
+        `place` is a file, or a folder that is empty. `names` may be complete only when all
+        `blocks` have been taken.
+        """
         from functools import partial
 
         from gridcli.labelling.membership import membership_of
@@ -203,7 +265,7 @@ class RowPass:
 
         membership = call(partial(membership_of, blocks, space), stop)
         labelling = Labelling(self.grid, membership, names, self.columns, self.target.keep_noise)
-        writer = self._writer(outputs[self.target.path])
+        writer = self._writer(place)
         return label_rows(
             reader,
             labelling,
@@ -222,7 +284,7 @@ class RowPass:
         ------
         UsageError
         """
-        self._writer(io.BytesIO())
+        self._writer(Path() if self.target.partition_by else io.BytesIO())
 
     def file(self, labelled: Labelled) -> dict[str, Any]:
         """Return what a summary says of the rows."""
@@ -234,17 +296,29 @@ class RowPass:
             "rows": labelled.written,
         }
 
-    def _writer(self, sink: Any) -> RowWriter:
-        from gridcli.labelling.formats import row_writer
+    def _writer(self, place: Any) -> RowWriter:
+        from gridcli.labelling import formats
         from gridcli.labelling.run import row_schema
 
-        return row_writer(
-            row_schema(self.columns, keep_noise=self.target.keep_noise),
-            sink,
-            self.target.form,
-            record=self.record,
-            geo=self.columns.geo,
-            is_pipe=self.target.path == "-",
+        schema = row_schema(self.columns, keep_noise=self.target.keep_noise)
+        if not self.target.partition_by:
+            return formats.row_writer(
+                schema,
+                place,
+                self.target.form,
+                record=self.record,
+                geo=self.columns.geo,
+                is_pipe=is_standard_stream(self.target.path),
+            )
+        from gridcli.labelling.partitions import PartitionedRows
+
+        metadata = formats.row_metadata(self.record, self.columns.geo)
+        return PartitionedRows(
+            schema,
+            self.target.partition_by,
+            lambda stored: formats.parquet_encoder(stored, metadata),
+            place,
+            Path(self.target.path),
         )
 
 
@@ -277,7 +351,7 @@ def write_points(
     hubs: Hubs,
     rules: RowRules,
     options: ReadOptions,
-    outputs: OutputSet,
+    place: Sink | Path,
     space: Workspace,
     *,
     progress: Progress,
@@ -295,7 +369,8 @@ def write_points(
         Of the first pass, which has counted the bad rows.
     options : ReadOptions
         Of the first pass.
-    outputs : OutputSet
+    place : Sink or Path
+        A file, or a folder that is empty.
     space : Workspace
     progress : Progress
     stop : StopFlag
@@ -312,7 +387,7 @@ def write_points(
             blocks,
             HubNames(hubs.hub_id, hubs.hub_key),
             replace(rules, max_bad=None),
-            outputs,
+            place,
             space,
             progress=progress,
             stop=stop,

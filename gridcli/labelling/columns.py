@@ -134,6 +134,21 @@ def filtered(array: Any, chosen: npt.NDArray[np.bool_]) -> Any:
         return pa.concat_arrays(runs or [array.slice(0, 0)])
 
 
+def array_at(array: Any, positions: Any) -> Any:
+    """Return the elements of an Arrow array of any type at some positions (a pyarrow.Array)."""
+    try:
+        return array.take(positions)
+    except pa.ArrowNotImplementedError:
+        pieces = [array.slice(position, 1) for position in positions.to_pylist()]
+        return pa.concat_arrays(pieces or [array.slice(0, 0)])
+
+
+def one_array(column: Any) -> Any:
+    """Return a pyarrow.ChunkedArray as one array."""
+    array = column.combine_chunks()
+    return array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
+
+
 def _refuse_taken(name: str, names: Sequence[str], added: Sequence[str]) -> None:
     taken = [column for column in names if column.casefold() in added]
     if taken:
@@ -177,11 +192,10 @@ def _is_exact(own: Any, common: Any) -> bool:
     if types.is_uint64(own):
         return not types.is_signed_integer(common)
     if types.is_nested(own) and types.is_nested(common):
-        children = {common.field(i).name: common.field(i).type for i in range(common.num_fields)}
-        return all(
-            _is_exact(own.field(i).type, children.get(own.field(i).name, own.field(i).type))
-            for i in range(own.num_fields)
-        )
+        pairs = [(own.field(i), common.field(i)) for i in range(own.num_fields)]
+        if types.is_struct(own):
+            pairs = [(field, common.field(field.name)) for field, _ in pairs]
+        return all(_is_exact(field.type, wider.type) for field, wider in pairs)
     return True
 
 

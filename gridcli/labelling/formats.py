@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gridcli.errors import UsageError
+from gridcli.labelling.columns import one_array
 from gridcli.labelling.parquet import Encoded, ParquetEncoder, ParquetFile
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class CsvRows:
 
     def __init__(self, schema: Any, sink: Sink) -> None:
         for field in schema:
-            if not _has_text(field.type):
+            if not has_text(field.type):
                 raise UsageError(
                     f"the column {field.name} is {field.type}, which CSV has no text for. Write "
                     "a .parquet or .arrow file, or leave the column out of the inputs."
@@ -124,7 +125,7 @@ class ArrowRows:
         table = rows.cast(pa.schema(list(self._schema)), safe=False)
         if any(pa.types.is_dictionary(field.type) for field in self._schema):
             table = table.unify_dictionaries()
-        arrays = [_chunk_of(column.combine_chunks()) for column in table.columns]
+        arrays = [one_array(column) for column in table.columns]
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
     def write(self, encoded: Any) -> None:
@@ -206,8 +207,8 @@ def _cells(column: Any) -> Any:
     return pc.fill_null(text, "")
 
 
-def _has_text(type_: Any) -> bool:
-    """Whether CSV can hold a type."""
+def has_text(type_: Any) -> bool:
+    """Whether the values of a type can be told as text."""
     plain = _without_dictionary(type_)
     types = pa.types
     if types.is_nested(plain) or isinstance(plain, pa.BaseExtensionType):
@@ -225,7 +226,3 @@ def _has_text(type_: Any) -> bool:
 
 def _without_dictionary(type_: Any) -> Any:
     return type_.value_type if pa.types.is_dictionary(type_) else type_
-
-
-def _chunk_of(array: Any) -> Any:
-    return array.chunk(0) if isinstance(array, pa.ChunkedArray) else array

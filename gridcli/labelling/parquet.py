@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gridcli.errors import UsageError
+from gridcli.labelling.columns import one_array
 from gridcli.points.thrift import CompactReader, Wanted
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class ParquetEncoder:
             With the columns of the schema; dictionaries may stand for texts.
         """
         arrays = [
-            _one_array(column, field.type)
+            _as_stored(column, field.type)
             for column, field in zip(rows.columns, self.schema, strict=True)
         ]
         fields = [f.with_type(a.type) for f, a in zip(self._stored, arrays, strict=True)]
@@ -228,15 +229,12 @@ def _stored_type(type_: Any) -> Any:
     return type_.value_type if pa.types.is_dictionary(type_) else type_
 
 
-def _one_array(column: Any, type_: Any) -> Any:
+def _as_stored(column: Any, type_: Any) -> Any:
     """Return a chunked column as one array, as the writer's bytes depend on chunks.
 
     Dictionaries of the inputs depend on chunks, too; those that stand for texts were made here.
     """
-    if pa.types.is_dictionary(type_):
-        column = column.cast(type_.value_type)
-    array = column.combine_chunks()
-    return array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
+    return one_array(column.cast(type_.value_type) if pa.types.is_dictionary(type_) else column)
 
 
 def _is_text(type_: Any) -> bool:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from gridcli.grid import keys as tile_keys
 from gridcli.grid.project import Selection
-from gridcli.labelling.columns import REASON_COLUMN, filtered
+from gridcli.labelling.columns import REASON_COLUMN, filtered, one_array
 from gridcli.labelling.groups import RowGroups
 from gridcli.points.batch import PointBatch, Reason, RowCounts
 from gridcli.raster.counting import check_rows
@@ -214,8 +214,7 @@ class _Job:
 
     def _named(self, rows: Any) -> Any:
         """Return rows with the columns that tell of their hub, for its position."""
-        hub, why = (rows.column(i).combine_chunks() for i in (-2, -1))
-        hub, why = (a.chunk(0) if isinstance(a, pa.ChunkedArray) else a for a in (hub, why))
+        hub, why = (one_array(rows.column(i)) for i in (-2, -1))
         encoded = hub.dictionary_encode()
         hub_id = pa.array(self._hub_id).take(encoded.dictionary)
         hub_key = pa.DictionaryArray.from_arrays(

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from gridcli.errors import OutputError, UsageError
+from gridcli.errors import UsageError
+from gridcli.output.folder import check_folder, errors_named, folder_in_the_making
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -120,9 +119,9 @@ def generate(
     files = min(-(-points // POINTS_PER_FILE), most) if files is None else files
     if not 1 <= files <= most:
         raise UsageError(f"--files {files} must be between 1 and {most}.")
-    check_target(target, overwrite=overwrite)
+    check_folder(target, overwrite=overwrite, foreign=_foreign, maker="gridcli generate")
     names = [f"part-{index:05}.{file_format}" for index in range(files)]
-    with _folder_in_the_making(target) as partial:
+    with folder_in_the_making(target) as partial, errors_named(target):
         _write_parts(data, [partial / name for name in names], file_format, threads, progress)
         (partial / TRUTH_FILE).parent.mkdir()
         _write_tables(partial / TRUTH_FILE, iter([data.truth()]), "parquet", "zstd")
@@ -153,66 +152,11 @@ def _data_set(
     return FleetData(points, clusters, vehicles, seed)
 
 
-def check_target(target: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that holds anything that a run may not replace.
-
-    Raises
-    ------
-    OutputError
-        It is a file, it is not empty and `overwrite` is false, or it holds files that no run of
-        `generate` wrote.
-    """
-    if target.is_symlink() or (target.exists() and not target.is_dir()):
-        raise OutputError(f"{target} exists and is not a folder; name a new folder.")
-    if not target.exists():
-        return
-    present = sorted(path.name for path in target.iterdir())
-    if present and not overwrite:
-        raise OutputError(
-            f"The folder {target} is not empty (it holds {present[0]}); name another, or add "
-            "--overwrite to replace generated data."
-        )
-    foreign = [name for name in present if not _is_ours(name)]
-    if foreign:
-        raise OutputError(
-            f"The folder {target} holds {foreign[0]}, which gridcli generate did not write; "
-            "--overwrite replaces generated data only. Name another folder."
-        )
-
-
-def _is_ours(name: str) -> bool:
-    return name == TRUTH_FILE.parent.name or PART_FILE.fullmatch(name) is not None
-
-
-@contextmanager
-def _folder_in_the_making(target: Path) -> Iterator[Path]:
-    """Yield a folder beside `target` that takes its place on success and vanishes on failure."""
-    whole = target.absolute()
-    partial = whole.parent / f".{whole.name}.partial"
-    replaced = whole.parent / f".{whole.name}.replaced"
-    try:
-        whole.parent.mkdir(parents=True, exist_ok=True)
-        for leftover in (partial, replaced):  # of a run that was killed
-            shutil.rmtree(leftover, ignore_errors=True)
-        partial.mkdir()
-        try:
-            yield partial
-            if whole.exists():
-                whole.rename(replaced)
-            try:
-                partial.rename(whole)
-            except BaseException:
-                if replaced.exists() and not whole.exists():
-                    replaced.rename(whole)
-                raise
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-            shutil.rmtree(replaced, ignore_errors=True)
-    except OSError as error:
-        raise OutputError(
-            f"Cannot write {target}: {error.strerror or error}. Name a folder that can be written, "
-            "on a disk with room."
-        ) from error
+def _foreign(target: Path) -> str | None:
+    """Return the first name in a folder that no run of this module wrote."""
+    names = sorted(path.name for path in target.iterdir())
+    own = TRUTH_FILE.parent.name
+    return next((n for n in names if n != own and PART_FILE.fullmatch(n) is None), None)
 
 
 def _write_parts(
