@@ -161,3 +161,15 @@ def test_epsilon_of_none_is_the_run_without_it(gridcli, tmp_path):
     assert naive.relaxed(BRIDGE, 5, None, 0, naive.Grid.degrees(4)).keys() == {
         tile for tile, n in BRIDGE.items() if n >= 5
     }
+
+
+def test_tiles_in_metres_take_windows_too(gridcli, tmp_path):
+    """Points around the corner of the equator and the meridian of 0, which every grid has."""
+    points = tmp_path / "points.csv"
+    points.write_text("lat,lon\n" + "".join(f"{a}0.00001,{b}0.002\n" for a in " -" for b in " -"))
+    tiles = tmp_path / "tiles.parquet"
+    options = ("--tile-size", "250m", "--tau", "4", "-o", tmp_path / "hubs.csv")
+    ran = gridcli("raster", points, *options, "--window", "--tiles", tiles)
+    assert ran.code == 0, ran.err
+    assert list(kinds(tiles).values()) == ["window"] * 4
+    assert (tmp_path / "hubs.csv").read_text().count("\n") == 2
