@@ -109,6 +109,7 @@ def test_hulls_are_those_of_all_corners(tiles: set[tuple[int, int]]) -> None:
 @example({(0, 0)})
 @example({(x, 0) for x in range(40)})
 @example({(x, x) for x in range(40)})
+@example({(x, y) for x in range(-30, 30) for y in range(-30, 30) if x * x + y * y < 900})
 @settings(max_examples=50, deadline=None)
 def test_ellipses_enclose_all_corners_with_the_smallest_area(tiles: set[tuple[int, int]]) -> None:
     hubs = hubs_of(tiles, delta=2)
@@ -323,11 +324,26 @@ def test_no_hub_is_an_empty_layer() -> None:
         assert json.loads(written(layer, "geojson"))["features"] == []
 
 
-def test_tiny_tiles_far_from_the_origin_of_planar_coordinates() -> None:
-    grid = Grid.planar_size("0.003")
-    tiles = {(2**31 - 8 + x, -(2**31) + y) for x in range(7) for y in range(3)}
-    hubs = hubs_of(tiles, grid)
-    ((row,), (found,)) = rows_of(hubs, "ellipse")
+@pytest.mark.parametrize(
+    ("grid", "at"),
+    [
+        (Grid.planar_size("0.003"), (2**31 - 8, -(2**31))),
+        (Grid.planar_prec(2.5), (2_000_000, 7_000_000)),
+        (Grid.planar_prec(3).coarsened(7), (-900_000, 33)),
+        (Grid.planar_size(10**12), (5, 5)),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+@pytest.mark.parametrize("shape", ["hull", "ellipse"])
+def test_tiles_of_any_size_and_place_are_enclosed(
+    shape: Any, grid: Grid, at: tuple[int, int]
+) -> None:
+    tiles = {(at[0] + x, at[1] + y) for x in range(7) for y in range(3)}
+    ((row,), (found,)) = rows_of(hubs_of(tiles, grid), shape)
     check_geometry(found)
     assert holds(found, corners_of(tiles, grid))
-    assert row["semi_major"] == pytest.approx(7 * math.sqrt(0.5) * tile_side(grid))
+    if shape == "ellipse":
+        side = tile_side(grid)
+        assert row["semi_major"] == pytest.approx(7 * math.sqrt(0.5) * side)
+        assert row["semi_minor"] == pytest.approx(3 * math.sqrt(0.5) * side)
+        assert row["azimuth_deg"] == pytest.approx(90)

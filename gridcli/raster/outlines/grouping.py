@@ -124,6 +124,6 @@ def check_outline(hub: int, n_tiles: int, needed: int, memory_bytes: int | None)
         raise ResourceError(
             f"the outline of hub {hub + 1} does not fit in memory: its {n_tiles:,} tiles need at "
             f"least {needed / 1e6:,.1f} MB, and {room / 1e6:,.1f} MB are left for one outline. "
-            "Raise --max-memory, split the hub with a larger --tau, choose larger tiles with a "
-            "coarser --prec, or write hubs as points only."
+            "Raise --max-memory, split the hub with a larger --tau, choose larger tiles, or write "
+            "hubs as points, hulls or ellipses only."
         )
