@@ -228,6 +228,16 @@ def test_points_and_states_give_the_same(gridcli, tmp_path):
     assert hub["area_m2"] < plain_hub["area_m2"]
 
 
+def test_coordinates_beyond_the_finer_grid_say_what_precision_hubs_can_have(gridcli, tmp_path):
+    points = tmp_path / "points.csv"
+    points.write_text("x,y\n" + "3000000,10\n" * 5)
+    options = ("--planar", "--refine", "1", "--mu", "1", "-o", tmp_path / "hubs.csv")
+    ran = gridcli("raster", points, "--prec", "2", *options)
+    assert ran.code == 4
+    assert "--prec 2. --refine 1 counts tiles that fine, and takes 1 from it" in ran.err
+    assert gridcli("raster", points, "--prec", "1", *options).code == 0
+
+
 def test_the_state_of_a_refined_run_is_that_of_the_finer_grid(gridcli, tmp_path):
     points = cloud(tmp_path)
     a, b = tmp_path / "a.state.parquet", tmp_path / "b.state.parquet"

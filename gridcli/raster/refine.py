@@ -7,24 +7,27 @@ docs/contract.md, section 3 (`--refine`).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from gridcli.errors import ResourceError, UsageError
+from gridcli.errors import DataError, ResourceError, UsageError
 from gridcli.grid.grid import MAX_GEOGRAPHIC_PREC, Grid
 from gridcli.grid.keys import pack, unpack
 from gridcli.raster.cluster import BYTES_PER_HUB, LEAST_BYTES
 from gridcli.raster.hubs import build_hubs
 from gridcli.raster.labels import LabelWriter, TileLabels, labelled_blocks
 from gridcli.raster.model import HubShapes
+from gridcli.raster.screening import IndexRangeError
 from gridcli.raster.spool import TileSpool
 from gridcli.tiles.tiles import KINDS, Tiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from gridcli.raster.model import Hubs
     from gridcli.runtime.signals import StopFlag
@@ -81,6 +84,20 @@ def finer_grid(grid: Grid, k: int) -> Grid:
             "exact parts of those of larger tiles. Give a smaller --prec or --refine."
         )
     return finer
+
+
+@contextmanager
+def finer_indexes_explained(k: int | None) -> Iterator[None]:
+    """Say of a coordinate beyond the finer grid how much coarser the hubs' tiles must be."""
+    try:
+        yield
+    except IndexRangeError as error:
+        if k is None:
+            raise
+        raise DataError(
+            f"{error} --refine {k} counts tiles that fine, and takes {k} from it for the --prec "
+            "of the hubs."
+        ) from error
 
 
 def refine_hubs(

@@ -17,6 +17,7 @@ from gridcli.raster.counting import RowRules, count_points
 from gridcli.raster.model import Hubs
 from gridcli.raster.refine import (
     finer_grid,
+    finer_indexes_explained,
     least_subtile_count,
     refine_hubs,
     subtiles_per_side,
@@ -173,7 +174,7 @@ def find_hubs(
     compile_ahead((*LATER_KERNELS, *RELAX_KERNELS) if is_relaxed else LATER_KERNELS)
     seconds: dict[str, float] = {}
     counted = grid if options.refine is None else finer_grid(grid, options.refine)
-    with timed(seconds, "contract"):
+    with timed(seconds, "contract"), finer_indexes_explained(options.refine):
         table, counts = count_points(
             reader, counted, rules, space, progress=progress, stop=stop, rejects=rejects
         )

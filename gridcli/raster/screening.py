@@ -115,7 +115,11 @@ def sample_of(batch: PointBatch) -> PointBatch:
     )
 
 
-def _index_error(grid: Grid, batch: PointBatch, rows: npt.NDArray[Any]) -> DataError:
+class IndexRangeError(DataError):
+    """A coordinate lies beyond the 32-bit indexes of the grid."""
+
+
+def _index_error(grid: Grid, batch: PointBatch, rows: npt.NDArray[Any]) -> IndexRangeError:
     """Error for coordinates whose tile index does not fit, naming a precision that works."""
     unit = 1.0 if batch.unit is None else float(batch.unit)
     values = np.concatenate([batch.x[rows], batch.y[rows]]).astype(np.float64) * unit
@@ -128,7 +132,7 @@ def _index_error(grid: Grid, batch: PointBatch, rows: npt.NDArray[Any]) -> DataE
         works = f"--prec {math.floor(math.log10(INT32_MAX / abs(worst)))}"
         if grid.rule == REAL:
             works += " or a real precision below it"
-    return DataError(
+    return IndexRangeError(
         f"the coordinate {worst!r} has no tile: its index at {grid.tiles_per_unit:g} tiles a unit "
         f"is beyond 32-bit integers. The finest that works for it is {works}."
     )
