@@ -258,3 +258,15 @@ def test_tiles_of_dimensions_name_no_hubs_of_a_plane(gridcli, yard, suffix):
         assert outcome.code == 2
         outcome.assert_one_paragraph()
         assert "more than two dimensions (--dims)" in outcome.err
+
+
+def test_rows_are_told_the_hub_of_their_place_and_hour(gridcli, yard):
+    outcome = gridcli(
+        *("raster", "yard.parquet", *YARD, "-o", "hubs.csv", "-q", "--points", "rows.parquet")
+    )
+    assert outcome.code == 0, outcome.err
+    rows = pq.read_table("rows.parquet").to_pylist()
+    assert len(rows) == 360
+    for row in rows:
+        assert row["hub_id"] == (1 if 9 <= row["time"].hour < 15 else 2)
+        assert row["hub_key"].startswith("g4+hour(time)0/")

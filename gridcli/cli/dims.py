@@ -31,7 +31,6 @@ OUT_OF_PLACE = {
     "--epsilon": "is defined for the neighbours of tiles of a plane",
     "--refine": "makes tiles of a plane finer",
     "--keys-from": "finds names again by tiles of a plane",
-    "--points": "tells whose tile of a plane each row is in",
     "--unique": "would have to say whether one coordinate at two times is one point",
     "--prec": "coarsens tiles of a plane",
     "--coarsen": "coarsens tiles of a plane",

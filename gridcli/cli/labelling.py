@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from gridcli.cli.targets import OutputChoice
+    from gridcli.dims.grid import DimsGrid
+    from gridcli.dims.hubs import DimsHubs
     from gridcli.grid.grid import Grid
     from gridcli.labelling.columns import RowColumns
     from gridcli.labelling.formats import RowWriter
@@ -232,12 +234,15 @@ class RowPass:
     grid : Grid
     record : dict
         The ``gridcli`` record of the file.
+    dims : DimsGrid or None
+        What the keys of tiles are of, where it is not `grid`.
     """
 
     target: RowTarget
     columns: RowColumns
     grid: Grid
     record: dict[str, Any]
+    dims: DimsGrid | None = None
 
     def write(
         self,
@@ -259,12 +264,20 @@ class RowPass:
         """
         from functools import partial
 
+        from gridcli.dims.binning import DimsProjector
         from gridcli.labelling.membership import membership_of
         from gridcli.labelling.run import Labelling, label_rows
         from gridcli.runtime.workers import call
 
         membership = call(partial(membership_of, blocks, space), stop)
-        labelling = Labelling(self.grid, membership, names, self.columns, self.target.keep_noise)
+        labelling = Labelling(
+            self.grid,
+            membership,
+            names,
+            self.columns,
+            self.target.keep_noise,
+            None if self.dims is None else partial(DimsProjector, self.dims),
+        )
         writer = self._writer(place)
         return label_rows(
             reader,
@@ -322,7 +335,13 @@ class RowPass:
         )
 
 
-def row_pass(target: RowTarget, reader: PointReader, grid: Grid, record: dict[str, Any]) -> RowPass:
+def row_pass(
+    target: RowTarget,
+    reader: PointReader,
+    grid: Grid,
+    record: dict[str, Any],
+    dims: DimsGrid | None = None,
+) -> RowPass:
     """Return the pass that writes the rows of a reader, once their columns are known to fit.
 
     Raises
@@ -333,7 +352,7 @@ def row_pass(target: RowTarget, reader: PointReader, grid: Grid, record: dict[st
     from gridcli.labelling.columns import added_columns, columns_of
 
     columns = columns_of(reader.schemas(), added_columns(keep_noise=target.keep_noise))
-    found = RowPass(target, columns, grid, record)
+    found = RowPass(target, columns, grid, record, dims)
     found.check()
     return found
 
@@ -348,7 +367,7 @@ def all_columns(options: ReadOptions) -> ReadOptions:
 def write_points(
     second: RowPass,
     reader: PointReader,
-    hubs: Hubs,
+    hubs: Hubs | DimsHubs,
     rules: RowRules,
     options: ReadOptions,
     place: Sink | Path,
@@ -364,7 +383,7 @@ def write_points(
     second : RowPass
     reader : PointReader
         Has kept its streams.
-    hubs : Hubs
+    hubs : Hubs or DimsHubs
     rules : RowRules
         Of the first pass, which has counted the bad rows.
     options : ReadOptions
@@ -375,11 +394,16 @@ def write_points(
     progress : Progress
     stop : StopFlag
     """
+    from gridcli.dims.hubs import DimsHubs
     from gridcli.grid.keys import pack
     from gridcli.labelling.membership import HubNames
     from gridcli.points.reader import PointReader
 
-    blocks = ((pack(tiles.x, tiles.y), hub) for tiles, hub in hubs.labelled_blocks())
+    blocks: Iterable[tuple[Keys, Positions]]
+    if isinstance(hubs, DimsHubs):
+        blocks, hubs = [(hubs.tiles.keys, hubs.hub)], hubs.plane
+    else:
+        blocks = ((pack(tiles.x, tiles.y), hub) for tiles, hub in hubs.labelled_blocks())
     again = all_columns(replace(options, keep_origin=False, keep_streams=False))
     with PointReader(reader.sources, again) as rows:
         labelled = second.write(

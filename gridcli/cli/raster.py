@@ -126,7 +126,6 @@ def raster(
                 "--refine": clustering.refine is not None,
                 "--keys-from": keys_from is not None,
                 "--unique": uniqueness.unique,
-                "--points": rows.points is not None,
             }
         )
     counted = clustering.counted_grid(grid)
@@ -186,8 +185,8 @@ def raster(
         if screen.is_talkative:
             say(f"{reader.choice}.")
         stamps = stamps_of(reader.inputs)
-        record = gridcli_record(grid, **vars(clustering))
-        second = None if labelled is None else row_pass(labelled, reader, grid, record)
+        record = gridcli_record(grid, **vars(clustering)) | dims_record(dims)
+        second = None if labelled is None else row_pass(labelled, reader, grid, record, dims)
         with bad_rows_explained(context, bad_rows, outputs, read_options, reader):
             result = finder(grid, dims)(
                 reader,

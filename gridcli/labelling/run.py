@@ -24,6 +24,8 @@ from gridcli.raster.screening import RowScreen, sample_of
 from gridcli.runtime.workers import call, share_out
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gridcli.grid.grid import Grid
     from gridcli.labelling.columns import RowColumns
     from gridcli.labelling.formats import RowWriter
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from gridcli.points.reader import OrderedChunk, PointReader
     from gridcli.points.rejects import RejectsWriter
     from gridcli.raster.counting import RowRules
+    from gridcli.raster.projecting import RowProjector
     from gridcli.runtime.progress import Progress
     from gridcli.runtime.signals import StopFlag
     from gridcli.runtime.workspace import Workspace
@@ -55,6 +58,8 @@ class Labelling:
     columns : RowColumns
     keep_noise : bool
         Rows in no hub are written too, with the reason where they are bad.
+    make_projector : callable or None
+        Makes each thread's projector, where keys are not those of the grid's tiles.
     """
 
     grid: Grid
@@ -62,6 +67,7 @@ class Labelling:
     names: HubNames
     columns: RowColumns
     keep_noise: bool
+    make_projector: Callable[[Selection], RowProjector] | None = None
 
 
 @dataclass(frozen=True)
@@ -233,7 +239,9 @@ class _Worker:
         self._job = job
         self._inputs = reader.inputs
         self._multiple = job.labelling.grid.multiple
-        self._screen = RowScreen(job.labelling.grid.base, job.selection, job.rejects)
+        make = job.labelling.make_projector
+        projector = None if make is None else make(job.selection)
+        self._screen = RowScreen(job.labelling.grid.base, job.selection, job.rejects, projector)
         self._in_hubs = self._written = 0
 
     def take(self, chunk: OrderedChunk) -> None:
@@ -270,9 +278,12 @@ class _Worker:
         why = np.zeros(len(batch), np.uint8)
         for piece in self._screen.pieces(chunk, batch):
             self._job.stop.check()
-            if len(piece.keys):
-                hub[piece.used] = self._job.labelling.membership.hubs_of(self._coarse(piece.keys))
-            why[piece.rejected] = piece.reasons
+            found = self._job.labelling.membership.hubs_of(self._coarse(piece.keys))
+            if len(piece.unused) or not isinstance(piece.rows, range):
+                hub[piece.used] = found
+                why[piece.rejected] = piece.reasons
+            else:
+                hub[piece.rows.start : piece.rows.stop] = found
         chosen = hub >= 0
         n_in_hubs = n_chosen = int(np.count_nonzero(chosen))
         if self._job.labelling.keep_noise:
@@ -284,12 +295,10 @@ class _Worker:
         self._written += n_chosen
         name = self._inputs[chunk.input_index].name
         arrays = self._job.labelling.columns.conform(batch.table, name)
-        if n_chosen < len(batch):
-            arrays = [filtered(array, chosen) for array in arrays]
-            hub, why = hub[chosen], why[chosen]
         # Reasons are numbered from 1, and positions in their list from 0.
         told = [pa.array(hub, mask=hub < 0), pa.array(why - np.uint8(1), mask=why == 0)]
-        return pa.RecordBatch.from_arrays([*arrays, *told], schema=self._job.row_schema)
+        rows = pa.RecordBatch.from_arrays([*arrays, *told], schema=self._job.row_schema)
+        return rows if n_chosen == len(batch) else filtered(rows, chosen)
 
     def _coarse(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
         """Return the keys on the grid of the tiles, which may be a coarsened one."""
