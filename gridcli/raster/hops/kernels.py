@@ -42,17 +42,19 @@ def _join(parent: Int32s, a: int, b: int) -> None:
 
 
 @part
-def _columns(table: Int32s, y: int) -> int:
+def _columns(table: Int32s, y: int) -> np.int64:
     return np.int64(table[y if y >= 0 else -1 - y])
 
 
 @part
-def _step(end: int, n: int, m: int, closed: int) -> int:
-    """Return the last of m columns that touches the last of n, or that shares some length."""
-    if n == m:
-        return end + closed
+def _step(end: int, n: np.int64, m: np.int64, closed: int) -> int:
+    """Return the last of m columns that touches the last of n, or that shares some length.
+
+    The quotient is that of integers: all are below 2^53, so a double rounds none up to a whole
+    number, and takes less time.
+    """
     product = (end + 1) * m
-    return product // n if closed else (product - 1) // n
+    return int(np.float64(product if closed else product - 1) / np.float64(n))
 
 
 @part
@@ -85,7 +87,7 @@ def _detours_help(table: Int32s, y: int, hops: int) -> int:
 def _widen(table: Int32s, end: int, y: int, hops: int, closed: int) -> int:
     """Return the farthest end in the same row after some hops."""
     best = end + hops
-    if not _detours_help(table, y, hops):
+    if hops < 2 or not _detours_help(table, y, hops):
         return best
     step = 1 if y >= 0 else -1
     ring = y if y >= 0 else -1 - y
@@ -104,7 +106,7 @@ def _end(table: Int32s, x: int, y: int, to: int, hops: int, closed: int) -> int:
     of row needs may be made on either side.
     """
     spare = hops - abs(to - y)
-    best = _widen(table, _walk(table, x, y, to, closed), to, spare, closed)
+    best: int = _widen(table, _walk(table, x, y, to, closed), to, spare, closed)
     if (y < 0) != (to < 0):
         for early in range(1, spare + 1):
             reached = _walk(table, _widen(table, x, y, early, closed), y, to, closed)
