@@ -126,6 +126,46 @@ def test_json(gridcli) -> None:
     assert len(record["notes"]) == 2
 
 
+HUB = """\
+Hub g4/0/0 has 3 tiles with 22 points in all (tau 6, mu 1). Most of them, 9, lie in tile 0,0 of \
+grid g4 (latitude 0 to 0.0001, longitude 0 to 0.0001). The weakest that holds it together is tile \
+1,0 of grid g4 (latitude 0 to 0.0001, longitude 0.0001 to 0.0002), with 6 points.
+
+what would change           from
+it is 2 hubs                tau 7 on
+nothing of it is a hub      tau 10 on
+it has too few tiles        mu 4 on
+it is one with another hub  no tau does it
+it is one with hub g4/9/9   delta 8 on
+
+This state counts only the points of --where "speed < 5" --bbox 11.5,-57,12.25,58.
+"""
+
+
+def test_a_hub(gridcli) -> None:
+    words = ("explain", "day.parquet", "--hub", "g4/0/0")
+    record = explained(gridcli, *words[1:], "--mu", "1", "--metric", "manhattan")
+    assert record["hub_key"] == "g4/0/0"
+    assert (record["tiles"], record["points"], record["fullest"]["count"]) == (4, 27, 9)
+    assert record["changes"]["splits"]["tau"] == 6
+    assert record["changes"]["splits"]["hubs"] == 2
+    assert record["changes"]["splits"]["weakest"]["tile_x"] == 2
+    assert record["changes"]["gone"] == {"tau": {"value": 10, "known": True}, "mu": 5}
+    assert record["changes"]["joins"]["tau"] == {"value": None, "known": True, "hub_key": None}
+    told = gridcli(*words, "--mu", "1", "--metric", "manhattan").out
+    assert "The weakest that holds it together is tile 2,0" in told
+    assert "it is 2 hubs                tau 6 on" in told
+    assert "no delta up to 11 does it" in told
+
+
+def test_a_hub_and_the_next_one(gridcli) -> None:
+    outcome = gridcli("explain", "day.parquet", "--hub", "g4/0/0", "--tau", "6", "--mu", "1")
+    assert (outcome.code, outcome.out, outcome.err) == (0, HUB, "")
+    told = gridcli("explain", "tiles.geojson", "--hub", "g4/0/0").out
+    assert "4 tiles with 27 points" in told
+    assert "A state can" in told
+
+
 def test_a_plane(gridcli, sources) -> None:
     rows = "".join(f"{319_010 + 25 * i},6400010\n" * 5 for i in range(4))
     (sources / "plane.csv").write_text("x,y\n" + rows)
@@ -159,7 +199,10 @@ def test_distances_beyond_one(gridcli) -> None:
         (("day.parquet", "--at", "57.7,nan"), 2, "is not two numbers LAT,LON"),
         (("day.parquet", "--at", "11.9,957.7"), 2, "no place on earth"),
         (("day.parquet", "--at", "111.9,57.7"), 2, "If the longitude came first: --at 57.7,111.9."),
-        (("day.parquet",), 2, "Missing option '--at'"),
+        (("day.parquet",), 2, "one of --at LAT,LON and --hub KEY"),
+        (("day.parquet", "--at", IN_HUB, "--hub", "g4/0/0"), 2, "one of --at LAT,LON"),
+        (("day.parquet", "--hub", "g4/1/0"), 2, "belongs to hub g4/0/0"),
+        (("tiles.parquet", "--hub", "g4/1/0"), 2, "holds no hub of this key"),
         (("day.parquet", "--at", IN_HUB, "--mu", "0"), 2, "--mu must be at least 1"),
         (("day.parquet", "--at", IN_HUB, "--delta", "1001"), 2, "up to 1,000"),
         (("tiles.parquet", "--at", IN_HUB, "--tau", "6"), 2, "was made with --tau 5"),

@@ -6,10 +6,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from gridcli.errors import UsageError
+from gridcli.errors import ResourceError, UsageError
 from gridcli.grid.grid import Grid
 from gridcli.grid.keys import pack, unpack
 from gridcli.raster.cluster import cluster
@@ -17,7 +17,7 @@ from gridcli.raster.explain import state as explain_state
 from gridcli.raster.explain.flood import fullest_first
 from gridcli.raster.explain.lookup import CoarserLookup, RunLookup
 from gridcli.raster.explain.place import located, tile_at
-from gridcli.raster.explain.tilesfile import explain_in_tiles
+from gridcli.raster.explain.tilesfile import explain_hub_in_tiles, explain_in_tiles
 from gridcli.raster.neighbours import TileRanges, neighbour_ranges
 from gridcli.raster.run import ClusterOptions
 from gridcli.runtime.signals import StopFlag
@@ -262,6 +262,131 @@ def test_the_fullest_tile_comes_first() -> None:
     lookup = RunLookup(run_of(G4, count), G4)
     counts = [n for _, n in fullest_first(lookup, (0, 0), 1, "chebyshev", StopFlag())]
     assert counts == [5, 3, 2, 9]
+
+
+# --- Hubs -----------------------------------------------------------------------------------------
+
+
+@st.composite
+def hub_cases(draw):
+    """A grid, counts, one of the hubs, all of them, and settings."""
+    grid, count = draw(tile_counts(largest_count=6))
+    options = ClusterOptions(
+        draw(st.integers(1, 4)), draw(st.integers(1, 3)), draw(st.integers(1, 2)), draw(METRICS)
+    )
+    hubs = hubs_at(grid, count, options, options.tau, options.delta)
+    assume(hubs)
+    return grid, count, draw(st.sampled_from(hubs)), hubs, options
+
+
+def hubs_at(grid, count, options, tau, delta):
+    """Hubs as sets of tiles."""
+    significant = {tile for tile, n in count.items() if n >= tau}
+    components = naive.agglomerate(significant, delta, options.metric, grid.columns)
+    return [each for each in components if len(each) >= options.mu]
+
+
+def smallest(hub) -> tuple[int, int]:
+    return min(hub, key=lambda tile: tile[::-1])
+
+
+def key_in(grid, hub) -> str:
+    return "/".join([grid.name, *map(str, smallest(hub))])
+
+
+def explained_hub(grid, count, hub, options):
+    run = run_of(grid, count)
+    return explain_state.explain_hub_in_state(
+        run, grid, key_in(grid, hub), options, stop=StopFlag()
+    )
+
+
+@given(hub_cases())
+def test_what_holds_a_hub_together(case) -> None:
+    grid, count, hub, _, options = case
+    found = explained_hub(grid, count, hub, options)
+    assert (found.tiles, found.points) == (len(hub), sum(count[tile] for tile in hub))
+    assert found.fullest.count == max(count[tile] for tile in hub)
+    own = {tile: count[tile] for tile in hub}
+    parts = {
+        tau: len(hubs_at(grid, own, options, tau, options.delta)) for tau in range(options.tau, 9)
+    }
+    assert found.gone.value == next(tau for tau, n in parts.items() if n == 0)
+    several = next(((tau, n) for tau, n in parts.items() if n > 1), None)
+    if several is None:
+        assert found.split is None
+        return
+    assert found.split is not None
+    assert (found.split.tau, found.split.hubs) == several
+    weakest = found.split.tile
+    assert weakest.count == own[weakest.x, weakest.y] == several[0] - 1
+
+
+@given(hub_cases())
+def test_what_joins_a_hub_with_another_one(case) -> None:
+    grid, count, hub, hubs, options = case
+    found = explained_hub(grid, count, hub, options)
+
+    def joined(tau, delta) -> set[str]:
+        components = hubs_at(grid, count, options, tau, delta)
+        (own,) = [each for each in components if smallest(hub) in each]
+        return {key_in(grid, other) for other in hubs if other != hub and other <= own}
+
+    by_tau = {tau: joined(tau, options.delta) for tau in range(1, options.tau)}
+    wanted = max((tau for tau, others in by_tau.items() if others), default=None)
+    assert found.by_tau.change.value == wanted
+    assert found.by_tau.change.is_known
+    if wanted is not None:
+        assert found.by_tau.hub_key in by_tau[wanted]
+    deltas = range(options.delta + 1, options.delta + 11)
+    by_delta = {delta: joined(options.tau, delta) for delta in deltas}
+    wanted = min((delta for delta, others in by_delta.items() if others), default=None)
+    assert found.by_delta.change.value == wanted
+    if wanted is not None:
+        assert found.by_delta.hub_key in by_delta[wanted]
+    assert found.by_delta.tried == (wanted or deltas[-1])
+
+
+@settings(max_examples=25)
+@given(hub_cases())
+def test_a_hub_of_a_file_of_tiles(case) -> None:
+    grid, count, hub, _, options = case
+    whole = explained_hub(grid, count, hub, options)
+    significant = {tile: n for tile, n in count.items() if n >= options.tau}
+    hubs = cluster(
+        tiles_of(grid, significant), mu=options.mu, delta=options.delta, metric=options.metric
+    )
+    with Workspace(1) as space:
+        found = explain_hub_in_tiles(
+            *(file_in_memory(hubs), grid, key_in(grid, hub), options, space), stop=StopFlag()
+        )
+    for name in ("hub_key", "tiles", "points", "fullest", "split", "gone", "by_delta"):
+        assert getattr(found, name) == getattr(whole, name), name
+    assert not found.by_tau.change.is_known
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("g4/1/0", "its tile belongs to hub g4/0/0."),
+        ("g4/7/7", "a place in that tile says why."),
+        ("g3/0/0", "called g4/X/Y"),
+        ("g4/0/0~2", "called g4/X/Y"),
+        ("g4/9999999999/0", "called g4/X/Y"),
+    ],
+)
+def test_hubs_that_are_not_there(key, told) -> None:
+    with pytest.raises(UsageError, match="no hub") as caught:
+        explain_state.explain_hub_in_state(
+            run_of(G4, block(0, 0, 4)), G4, key, ClusterOptions(), stop=StopFlag()
+        )
+    assert told in str(caught.value)
+
+
+def test_a_hub_that_is_too_large(monkeypatch) -> None:
+    monkeypatch.setattr("gridcli.raster.explain.hub.FLOOD_TILES", 3)
+    with pytest.raises(ResourceError, match="g4/0/0 has more than 3 tiles"):
+        explained_hub(G4, block(0, 0, 4), {(0, 0)}, ClusterOptions())
 
 
 # --- Files of tiles -------------------------------------------------------------------------------

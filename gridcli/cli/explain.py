@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 from click.core import ParameterSource
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gridcli.runtime.signals import StopFlag
 
 KINDS = {"state": "gridcli.cli.explain_state", "tiles": "gridcli.cli.explain_tiles"}
-"""Module of each kind of source; its function `answer` takes a `Request`."""
+"""Module of each kind of source; its function `answer` makes an `Answer` of a `Request`."""
 LARGEST_DELTA = 1000
 CLUSTERING = ("tau", "mu", "delta", "metric")
 
@@ -34,8 +34,10 @@ class Request:
     Attributes
     ----------
     source : str
-    at : tuple of float
+    at : tuple of float or None
         Latitude and longitude, or x and y: in the order in which they are written.
+    hub : str or None
+        A hub's key; either this or a place is given.
     clustering : ClusterChoice
     given : frozenset of str
         Names of those parameters of `clustering` that are not defaults.
@@ -44,11 +46,22 @@ class Request:
     """
 
     source: str
-    at: tuple[float, float]
+    at: tuple[float, float] | None
+    hub: str | None
     clustering: ClusterChoice
     given: frozenset[str]
     resources: ResourceChoice
     stop: StopFlag
+
+
+class Answer(Protocol):
+    """What is printed."""
+
+    def record(self) -> dict[str, Any]:
+        """Return the answer as ``--json`` prints it."""
+
+    def show(self) -> None:
+        """Print the answer on standard output."""
 
 
 class Place(click.ParamType[tuple[float, float]]):
@@ -76,9 +89,9 @@ class Place(click.ParamType[tuple[float, float]]):
 @click.option(
     "--at",
     type=Place(),
-    required=True,
-    help="The place: latitude, then longitude, in degrees; X,Y on a planar grid.",
+    help="A place: latitude, then longitude, in degrees; X,Y on a planar grid.",
 )
+@click.option("--hub", metavar="KEY", help="A hub: what holds it together, and what is next to it.")
 @cluster_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, no text.")
 @resource_options
@@ -86,13 +99,16 @@ class Place(click.ParamType[tuple[float, float]]):
 def explain(
     context: click.Context,
     source: str,
-    at: tuple[float, float],
+    at: tuple[float, float] | None,
+    hub: str | None,
     clustering: ClusterChoice,
     resources: ResourceChoice,
     *,
     as_json: bool,
 ) -> None:
     """Say why a place is in a hub or in none, and the smallest change that would alter it.
+
+    With --hub: what holds a hub together, and what would make it one with the next.
 
     SOURCE is a file of tiles that --tiles wrote, which holds the settings that it was made with;
     or a state that gridcli contract or merge wrote, with --tau, --mu, --delta and --metric. A
@@ -102,18 +118,20 @@ def explain(
     Example:
       gridcli explain day.state.parquet --at 51.1914,10.0255 --tau 10
     """  # noqa: D301 - \b is click's mark for text that it must not wrap
-    from gridcli.cli.explain_place import place_record, print_place
-
+    if (at is None) == (hub is None):
+        raise UsageError("explain needs one of --at LAT,LON and --hub KEY.")
     if clustering.delta > LARGEST_DELTA:
         raise UsageError(
             f"explain takes a --delta up to {LARGEST_DELTA:,}: it looks at every tile within it."
         )
-    request = Request(source, at, clustering, frozenset(_given(context)), resources, context.obj)
-    answer = import_module(KINDS[_kind_of(source)]).answer(request)
+    request = Request(
+        source, at, hub, clustering, frozenset(_given(context)), resources, context.obj
+    )
+    answer: Answer = import_module(KINDS[_kind_of(source)]).answer(request)
     if as_json:
-        click.echo(json_bytes(place_record(answer)), nl=False)
+        click.echo(json_bytes(answer.record()), nl=False)
     else:
-        print_place(answer)
+        answer.show()
 
 
 def _given(context: click.Context) -> Iterator[str]:

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
     from gridcli.grid.grid import Grid
     from gridcli.raster.explain.place import Change, Explanation, Tile
+    from gridcli.raster.run import ClusterOptions
 
 PIPE_WIDTH = 100
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What is printed.
+class PlaceAnswer:
+    """Why a place is in a hub or in none.
 
     Attributes
     ----------
@@ -37,6 +38,14 @@ class Answer:
     found: Explanation
     notes: tuple[str, ...]
 
+    def record(self) -> dict[str, Any]:
+        """Return the answer as ``--json`` prints it."""
+        return _record(self)
+
+    def show(self) -> None:
+        """Print the answer on standard output."""
+        _show(self)
+
 
 def place_of(at: tuple[float, float], grid: Grid) -> tuple[float, float]:
     """Return x and y of a place as it was written: LAT,LON, or X,Y on a planar grid."""
@@ -46,34 +55,43 @@ def place_of(at: tuple[float, float], grid: Grid) -> tuple[float, float]:
 # --- For programs ---------------------------------------------------------------------------------
 
 
-def place_record(answer: Answer) -> dict[str, Any]:
-    """Return an explanation as ``--json`` prints it."""
-    from gridcli.raster.layers import PLANAR_NAMES
-
-    found = answer.found
-    x, y = found.place
-    options, tile = found.options, found.tile
-    sides = {name: getattr(tile, name) for name in ("west", "south", "east", "north")}
-    if found.grid.planar:
-        sides = {PLANAR_NAMES[name]: value for name, value in sides.items()}
-    coarser = found.coarsen.value
+def opening_record(kind: str, name: str, grid: Grid, options: ClusterOptions) -> dict[str, Any]:
+    """Return what all answers of RASTER begin with: what was asked, of which source."""
     return {
         "gridcli": __version__,
         "command": "explain",
-        "source": {"kind": answer.kind, "path": answer.name},
-        "at": {"x": x, "y": y} if found.grid.planar else {"lat": y, "lon": x},
-        "grid": found.grid.name,
+        "source": {"kind": kind, "path": name},
+        "grid": grid.name,
         "tau": options.tau,
         "mu": options.mu,
         "delta": options.delta,
         "metric": options.metric,
-        "tile": {
-            "tile_x": tile.x,
-            "tile_y": tile.y,
-            "count": tile.count,
-            "kind": found.kind,
-            **sides,
-        },
+    }
+
+
+def tile_record(tile: Tile, grid: Grid) -> dict[str, Any]:
+    """Return a tile and its edges."""
+    from gridcli.raster.layers import PLANAR_NAMES
+
+    sides = {name: getattr(tile, name) for name in ("west", "south", "east", "north")}
+    if grid.planar:
+        sides = {PLANAR_NAMES[name]: value for name, value in sides.items()}
+    return {"tile_x": tile.x, "tile_y": tile.y, "count": tile.count, **sides}
+
+
+def change_record(change: Change) -> dict[str, Any]:
+    """Return the value at which an answer changes, and whether that is all there is to know."""
+    return {"value": change.value, "known": change.is_known}
+
+
+def _record(answer: PlaceAnswer) -> dict[str, Any]:
+    found = answer.found
+    x, y = found.place
+    coarser = found.coarsen.value
+    return {
+        **opening_record(answer.kind, answer.name, found.grid, found.options),
+        "at": {"x": x, "y": y} if found.grid.planar else {"lat": y, "lon": x},
+        "tile": {**tile_record(found.tile, found.grid), "kind": found.kind},
         "in_hub": found.is_in_hub,
         "hub_key": found.hub_key,
         "component": {"tiles": found.component[0], "points": found.component[1]},
@@ -82,11 +100,10 @@ def place_record(answer: Answer) -> dict[str, Any]:
             {"tile_x": each.x, "tile_y": each.y, "count": each.count} for each in found.neighbours
         ],
         "changes": {
-            "tau": {"value": found.tau.value, "known": found.tau.is_known},
-            "mu": {"value": found.mu.value, "known": found.mu.is_known},
+            "tau": change_record(found.tau),
+            "mu": change_record(found.mu),
             "coarsen": {
-                "value": coarser,
-                "known": found.coarsen.is_known,
+                **change_record(found.coarsen),
                 "grid": None if coarser is None else found.grid.coarsened(coarser).name,
                 "tried": found.tried,
             },
@@ -98,8 +115,7 @@ def place_record(answer: Answer) -> dict[str, Any]:
 # --- For people -----------------------------------------------------------------------------------
 
 
-def print_place(answer: Answer) -> None:
-    """Print an explanation on standard output."""
+def _show(answer: PlaceAnswer) -> None:
     found = answer.found
     click.echo(" ".join([*_where(found), *_why(found)]))
     click.echo()
@@ -113,38 +129,40 @@ def print_place(answer: Answer) -> None:
 
 def _where(found: Explanation) -> Iterator[str]:
     """Yield where the place is, and the answer."""
-    x, y = found.place
-    tile = found.tile
-    axes = ("x", "y") if found.grid.planar else ("longitude", "latitude")
-    sides = (_plain(side, 12) for side in (tile.west, tile.east, tile.south, tile.north))
-    box = [f"{axes[0]} {next(sides)} to {next(sides)}", f"{axes[1]} {next(sides)} to {next(sides)}"]
-    at = [_plain(x), _plain(y)]
-    if not found.grid.planar:
-        box, at = box[::-1], at[::-1]
-    name = ",".join(at)
-    yield f"{name} lies in tile {tile.x},{tile.y} of grid {found.grid.name} ({', '.join(box)})."
+    at = [plain(coordinate) for coordinate in found.place]
+    place = ",".join(at if found.grid.planar else at[::-1])
+    yield f"{place} lies in {tile_words(found.tile, found.grid)}."
     yield f"It is in hub {found.hub_key}." if found.is_in_hub else "It is in no hub."
+
+
+def tile_words(tile: Tile, grid: Grid) -> str:
+    """Return a tile and where it lies."""
+    axes = ("x", "y") if grid.planar else ("longitude", "latitude")
+    sides = [plain(side, 12) for side in (tile.west, tile.east, tile.south, tile.north)]
+    box = [f"{axes[0]} {sides[0]} to {sides[1]}", f"{axes[1]} {sides[2]} to {sides[3]}"]
+    told = ", ".join(box if grid.planar else box[::-1])
+    return f"tile {tile.x},{tile.y} of grid {grid.name} ({told})"
 
 
 def _why(found: Explanation) -> Iterator[str]:
     """Yield the reasons for the answer."""
     tile, (tiles, points) = found.tile, found.component
     tau, mu = found.options.tau, found.options.mu
-    together = f"{_many(tiles, 'tile')} with {_many(points, 'point')} in all"
+    together = f"{many(tiles, 'tile')} with {many(points, 'point')} in all"
     if not tiles:
         held = f"fewer than {tau:,} points"
         if tile.count is not None:
-            held = _many(tile.count, "point") if tile.count else "no point"
+            held = many(tile.count, "point") if tile.count else "no point"
         yield f"Its tile holds {held}, and a significant tile needs at least {tau:,} (tau)."
     else:
-        held = _many(tile.count or 0, "point")
+        held = many(tile.count or 0, "point")
         if (tile.count or 0) >= tau:
             yield f"Its tile holds {held}, and is significant: tau asks for {tau:,}."
         else:
             added = f"--{found.kind}" if found.kind else "--window or --epsilon"
             yield f"Its tile holds {held}, fewer than tau ({tau:,}), and counts by {added}."
         enough = "enough for a hub, which needs" if found.is_in_hub else "while a hub needs"
-        yield f"It belongs to {together} that hang together, {enough} {_many(mu, 'tile')} (mu)."
+        yield f"It belongs to {together} that hang together, {enough} {many(mu, 'tile')} (mu)."
     n = found.n_near
     near = f"{n:,} of the tiles around it {'is' if n == 1 else 'are'}" if n else "None around it is"
     yield f"{near} significant (delta {found.options.delta:,}, {found.options.metric})."
@@ -180,7 +198,7 @@ def _cell(tile: Tile, found: Explanation) -> str:
     return f"[{count}]" if (tile.x, tile.y) == (found.tile.x, found.tile.y) else count
 
 
-def _print_changes(answer: Answer) -> None:
+def _print_changes(answer: PlaceAnswer) -> None:
     """Print what each parameter would have to be."""
     from rich.table import Table
 
@@ -194,7 +212,7 @@ def _print_changes(answer: Answer) -> None:
     print_rich(table, width=PIPE_WIDTH, standard_output=True)
 
 
-def _change_of_tau(answer: Answer) -> str:
+def _change_of_tau(answer: PlaceAnswer) -> str:
     found = answer.found
     if found.tau.value is not None:
         return _bound(found.tau, found)
@@ -204,7 +222,7 @@ def _change_of_tau(answer: Answer) -> str:
         return "not known: mu is beyond the tiles that are looked at"
     if not found.tile.count:
         return "no tau does it: a tile without points is never significant"
-    mu = _many(found.options.mu, "tile")
+    mu = many(found.options.mu, "tile")
     return f"no tau does it: fewer than {mu} with any points hang together here"
 
 
@@ -214,7 +232,7 @@ def _change_of_mu(found: Explanation) -> str:
     return "no mu does it: the tile is not significant"
 
 
-def _change_of_tiles(answer: Answer) -> str:
+def _change_of_tiles(answer: PlaceAnswer) -> str:
     found = answer.found
     value, tried = found.coarsen.value, found.tried
     if value is not None:
@@ -232,12 +250,13 @@ def _bound(change: Change, found: Explanation) -> str:
     return f"{change.value:,} or {'more' if found.is_in_hub else 'less'}"
 
 
-def _plain(value: float, digits: int | None = None) -> str:
+def plain(value: float, digits: int | None = None) -> str:
     """Return a coordinate without an exponent; with `digits`, without what is below its last."""
     from numpy import format_float_positional
 
     return format_float_positional(value, precision=digits, fractional=False, trim="-")
 
 
-def _many(n: int, what: str) -> str:
+def many(n: int, what: str) -> str:
+    """Return a number of things: 1 tile, 2 tiles."""
     return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gridcli.cli.explain_place import Answer, place_of
+from gridcli.cli.explain_hub import HubAnswer
+from gridcli.cli.explain_place import PlaceAnswer, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,36 +15,36 @@ if TYPE_CHECKING:
     from gridcli.states.info import Rules
 
 
-def answer(request: Request) -> Answer:
-    """Explain a place of a state.
+def answer(request: Request) -> PlaceAnswer | HubAnswer:
+    """Explain a place or a hub of a state.
 
     Raises
     ------
     UsageError
-        There is no such place.
+        There is no such place or hub.
     InputError
         The state is missing or corrupt.
+    ResourceError
+        What hangs together there does not fit.
     """
-    from gridcli.raster.explain.state import explain_in_state
+    from gridcli.raster.explain.state import explain_hub_in_state, explain_in_state
     from gridcli.raster.run import ClusterOptions
-    from gridcli.states.sources import opened_state, require_plane
+    from gridcli.states.sources import opened_state
 
-    chosen = request.clustering
+    chosen, stop = request.clustering, request.stop
+    options = ClusterOptions(chosen.tau, chosen.mu, chosen.delta, chosen.metric)
     with (
         request.resources.workspace() as space,
         opened_state(request.source, temp_dir=request.resources.temp_dir) as state,
     ):
-        require_plane(state, "gridcli explain")
-        found = explain_in_state(
-            state,
-            state.grid,
-            place_of(request.at, state.grid),
-            ClusterOptions(chosen.tau, chosen.mu, chosen.delta, chosen.metric),
-            space,
-            stop=request.stop,
-        )
-        notes = tuple(_notes(state.grid, state.info.rules))
-        return Answer("state", state.name, found, notes)
+        grid = state.grid
+        notes = tuple(_notes(grid, state.info.rules))
+        if request.at is None:
+            hub = explain_hub_in_state(state, grid, request.hub or "", options, stop=stop)
+            return HubAnswer("state", state.name, hub, notes[1:])
+        place = place_of(request.at, grid)
+        found = explain_in_state(state, grid, place, options, space, stop=stop)
+        return PlaceAnswer("state", state.name, found, notes)
 
 
 def _notes(grid: Grid, rules: Rules) -> Iterator[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gridcli.cli.explain_place import Answer, place_of
+from gridcli.cli.explain_hub import HubAnswer
+from gridcli.cli.explain_place import PlaceAnswer, place_of
 from gridcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,18 +17,18 @@ NEEDED = ("tau", "mu")
 """What must be given where a file has no record; for the others there are usual values."""
 
 
-def answer(request: Request) -> Answer:
-    """Explain a place of a file of tiles.
+def answer(request: Request) -> PlaceAnswer | HubAnswer:
+    """Explain a place or a hub of a file of tiles.
 
     Raises
     ------
     UsageError
-        There is no such place, the file was made with other parameters than those given, or it
-        is of another kind.
+        There is no such place or hub, the file was made with other parameters than those given,
+        or it is of another kind.
     InputError
         The file is missing, no file of tiles, or corrupt.
     """
-    from gridcli.raster.explain.tilesfile import explain_in_tiles
+    from gridcli.raster.explain.tilesfile import explain_hub_in_tiles, explain_in_tiles
     from gridcli.raster.tilesfile import open_tiles
 
     file = open_tiles(request.source)
@@ -37,16 +38,19 @@ def answer(request: Request) -> Answer:
             "format that carries a record of the run, such as .parquet or .geojson."
         )
     options = _options(request, file)
-    with request.resources.workspace() as space:
-        found = explain_in_tiles(
-            file, file.grid, place_of(request.at, file.grid), options, space, stop=request.stop
-        )
     note = (
         "A file of tiles holds those of the hubs and other significant ones, so it can tell "
         "neither of a smaller tau nor of coarser tiles. A state can: gridcli contract INPUTS -o "
         "day.state.parquet, then gridcli explain day.state.parquet with the same options."
     )
-    return Answer("tiles", file.path, found, (note,))
+    of_file, stop = (file, file.grid), request.stop
+    with request.resources.workspace() as space:
+        if request.at is None:
+            hub = explain_hub_in_tiles(*of_file, request.hub or "", options, space, stop=stop)
+            return HubAnswer("tiles", file.path, hub, (note,))
+        place = place_of(request.at, file.grid)
+        found = explain_in_tiles(*of_file, place, options, space, stop=stop)
+        return PlaceAnswer("tiles", file.path, found, (note,))
 
 
 def _options(request: Request, file: TilesFile) -> ClusterOptions:

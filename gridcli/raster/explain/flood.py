@@ -17,10 +17,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from gridcli.grid.keys import pack, unpack
-from gridcli.raster.explain.lookup import count_of
+from gridcli.raster.explain.lookup import count_of, indexes_of, key_of
 from gridcli.raster.neighbours import neighbour_ranges
 
 if TYPE_CHECKING:
@@ -87,15 +84,13 @@ def fullest_first(
     start = count_of(lookup, tile)
     if not start:
         return
-    x, y = np.array([tile], np.int64).T
-    key = int(pack(x, y)[0])
+    key = int(key_of(tile))
     waiting, seen = [(-start, key)], {key}
     while waiting:
         stop.check()
         negative, key = heappop(waiting)
         yield key, -negative
-        place = tuple(int(index[0]) for index in unpack(np.array([key], np.uint64)))
-        ranges = neighbour_ranges(lookup.grid, (place[0], place[1]), delta, metric)
+        ranges = neighbour_ranges(lookup.grid, indexes_of(key), delta, metric)
         for other, count in zip(*(each.tolist() for each in lookup.within(ranges)), strict=True):
             if other not in seen:
                 seen.add(other)

@@ -40,6 +40,19 @@ def count_of(lookup: TileLookup, tile: tuple[int, int]) -> int:
     return int(counts.sum())
 
 
+def key_of(tile: tuple[int, int]) -> np.uint64:
+    """Return the key of a tile's indexes x and y."""
+    x, y = np.array([tile], np.int64).T
+    key: np.uint64 = pack(x, y)[0]
+    return key
+
+
+def indexes_of(key: int) -> tuple[int, int]:
+    """Return the indexes x and y of a tile's key."""
+    x, y = unpack(np.array([key], np.uint64))
+    return int(x[0]), int(y[0])
+
+
 class RunLookup:
     """The tiles of a run (a `TileLookup`); holds the blocks that were read last.
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gridcli.errors import UsageError
-from gridcli.grid.keys import pack, unpack
+from gridcli.grid.keys import pack
 from gridcli.raster.coarsen import coarser_blocks
 from gridcli.raster.explain.flood import FLOOD_TILES, flood, reaches
-from gridcli.raster.explain.lookup import CoarserLookup, RunLookup, count_of
+from gridcli.raster.explain.hub import HubExplanation, explain_hub
+from gridcli.raster.explain.lookup import CoarserLookup, RunLookup, count_of, indexes_of, key_of
 from gridcli.raster.explain.place import (
     Change,
     Explanation,
@@ -19,6 +21,7 @@ from gridcli.raster.explain.place import (
     tile_at,
     tiles_around,
 )
+from gridcli.raster.neighbours import INT32
 from gridcli.raster.run import cluster_tiles, significant_tiles
 
 if TYPE_CHECKING:
@@ -82,7 +85,7 @@ def explain_in_state(
     tile = tile_at(grid, place)
     lookup = RunLookup(run, grid)
     around = flood(lookup, tile, options, stop, most=most)
-    component = _Component(around.tiles, around.points, _indexes(around.smallest))
+    component = _Component(around.tiles, around.points, indexes_of(around.smallest))
     if not around.is_complete:
         # More than `most` tiles are a hub of as many: smaller ones need not be known.
         least = replace(options, mu=most)
@@ -148,9 +151,9 @@ def _of_all(
     blocks = coarser_blocks(run, 1, space, stop=stop, least=options.tau)
     tiles = significant_tiles(blocks, grid, options.tau, space)
     hubs = cluster_tiles(tiles, options, space, stop=stop, seconds={})
-    key = pack(*np.array([tile], np.int64).T)
+    key = key_of(tile)
     for block, hub_of_block in hubs.labelled_blocks():
-        at = int(np.searchsorted(pack(block.x, block.y), key)[0])
+        at = int(np.searchsorted(pack(block.x, block.y), key))
         if at < len(block) and (block.x[at], block.y[at]) == tile:
             hub = int(hub_of_block[at])
             x, y = hubs.hub_key[hub].split("/")[1:]
@@ -158,6 +161,53 @@ def _of_all(
     raise AssertionError("a significant tile is not among the significant tiles")
 
 
-def _indexes(key: int) -> tuple[int, int]:
-    x, y = unpack(np.array([key], np.uint64))
-    return int(x[0]), int(y[0])
+def explain_hub_in_state(
+    run: SortedRun, grid: Grid, hub_key: str, options: ClusterOptions, *, stop: StopFlag
+) -> HubExplanation:
+    """Return what holds a hub of a state together.
+
+    Parameters
+    ----------
+    run : SortedRun
+        Every tile with a point.
+    grid : Grid
+    hub_key : str
+        Grid and smallest tile, as in ``g4/119000/577000``.
+    options : ClusterOptions
+    stop : StopFlag
+
+    Raises
+    ------
+    UsageError
+        There is no such hub.
+    InputError
+        A block of the state is corrupt.
+    ResourceError
+        The hub is too large.
+    Interrupted
+        A signal arrived.
+    """
+    match = re.fullmatch(
+        rf"{re.escape(grid.name)}/(-?\d{{1,10}})/(-?\d{{1,10}})", hub_key, re.ASCII
+    )
+    if match is None or any(not INT32.min <= int(each) <= INT32.max for each in match.groups()):
+        raise UsageError(
+            f"--hub {hub_key} is no hub of this state: its hubs are called {grid.name}/X/Y, after "
+            "their smallest tile."
+        )
+    first = int(match[1]), int(match[2])
+    lookup = RunLookup(run, grid)
+    around = flood(lookup, first, options, stop)
+    smallest = indexes_of(around.smallest)
+    told = f"--hub {hub_key} is no hub with tau {options.tau:,} and mu {options.mu:,}"
+    if around.tiles < options.mu:
+        raise UsageError(f"{told}. gridcli explain --at a place in that tile says why.")
+    if around.is_complete and smallest != first:
+        raise UsageError(
+            f"{told}, but its tile belongs to hub {grid.name}/{smallest[0]}/{smallest[1]}."
+        )
+
+    def name_of(tile: tuple[int, int]) -> str:
+        return f"{grid.name}/{tile[0]}/{tile[1]}"
+
+    return explain_hub(lookup, first, options, name_of, stop, has_all_tiles=True)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gridcli.grid.keys import pack
+from gridcli.errors import UsageError
 from gridcli.raster.explain.flood import flood
-from gridcli.raster.explain.lookup import RunLookup, count_of
+from gridcli.raster.explain.hub import HubExplanation, explain_hub
+from gridcli.raster.explain.lookup import RunLookup, count_of, indexes_of, key_of
 from gridcli.raster.explain.place import Change, Explanation, located, tile_at, tiles_around
 from gridcli.tiles.runs.spilled import RunWriter
 
@@ -38,12 +39,15 @@ class _Read:
         Its tiles.
     hub : int
         Position of the hub of the tile asked for; -1: none.
+    first : ndarray of uint64, shape (n_hubs,)
+        Key of each hub's smallest tile.
     tiles, points : ndarray of int64, shape (n_hubs,)
         Of each hub.
     """
 
     run: SortedRun
     hub: int
+    first: npt.NDArray[np.uint64]
     tiles: npt.NDArray[np.int64]
     points: npt.NDArray[np.int64]
 
@@ -127,21 +131,77 @@ def _kind(count: int | None, tau: int, relaxed: list[str]) -> str | None:
     return relaxed[0] if len(relaxed) == 1 else None
 
 
-def _read(file: TilesFile, tile: tuple[int, int], space: Workspace, stop: StopFlag) -> _Read:
+def explain_hub_in_tiles(
+    file: TilesFile,
+    grid: Grid,
+    hub_key: str,
+    options: ClusterOptions,
+    space: Workspace,
+    *,
+    stop: StopFlag,
+) -> HubExplanation:
+    """Return what holds a hub of a tiles file together, as far as the file tells.
+
+    Parameters
+    ----------
+    file : TilesFile
+    grid : Grid
+        That of the file.
+    hub_key : str
+    options : ClusterOptions
+        Those that the file was made with.
+    space : Workspace
+    stop : StopFlag
+
+    Raises
+    ------
+    UsageError
+        There is no such hub.
+    InputError
+        The file is truncated or corrupt.
+    ResourceError
+        The hub is too large, or the disk of the spill file is full.
+    Interrupted
+        A signal arrived.
+    """
+    read = _read(file, None, space, stop)
+    if hub_key not in file.hub_keys:
+        raise UsageError(f"--hub {hub_key}: {file.path} holds no hub of this key.")
+    first: dict[int, str] = dict(zip(read.first.tolist(), file.hub_keys, strict=True))
+
+    def name_of(tile: tuple[int, int]) -> str:
+        return first[int(key_of(tile))]
+
+    return explain_hub(
+        RunLookup(read.run, grid),
+        indexes_of(int(read.first[file.hub_keys.index(hub_key)])),
+        options,
+        name_of,
+        stop,
+        has_all_tiles=False,
+        is_relaxed=any(file.record.get(kind) is not None for kind in RELAXATIONS),
+    )
+
+
+def _read(file: TilesFile, tile: tuple[int, int] | None, space: Workspace, stop: StopFlag) -> _Read:
     """Read a tiles file, and note whose a tile is."""
     writer = RunWriter(space.spill)
-    wanted = pack(*np.array([tile], np.int64).T)[0]
+    wanted = None if tile is None else key_of(tile)
     hub_of_tile = -1
+    first, largest = np.zeros(0, np.uint64), np.uint64(np.iinfo(np.uint64).max)
     tiles, points = np.zeros(0, np.int64), np.zeros(0, np.int64)
     for block in file.blocks():
         stop.check()
         writer.write(block.keys, block.count)
-        at = int(np.searchsorted(block.keys, wanted))
-        if at < len(block) and block.keys[at] == wanted:
-            hub_of_tile = int(block.hub[at])
+        if wanted is not None:
+            at = int(np.searchsorted(block.keys, wanted))
+            if at < len(block) and block.keys[at] == wanted:
+                hub_of_tile = int(block.hub[at])
         more = len(file.hub_keys) - len(tiles)
+        first = np.pad(first, (0, more), constant_values=largest)
         tiles, points = np.pad(tiles, (0, more)), np.pad(points, (0, more))
         of_hub = block[block.hub >= 0]
+        np.minimum.at(first, of_hub.hub, of_hub.keys)
         np.add.at(tiles, of_hub.hub, 1)
         np.add.at(points, of_hub.hub, of_hub.count)
-    return _Read(writer.finish(), hub_of_tile, tiles, points)
+    return _Read(writer.finish(), hub_of_tile, first, tiles, points)
