@@ -262,6 +262,15 @@ def test_points_that_cannot_be_refined_are_refused(gridcli, tmp_path, options, m
     assert message in ran.err
 
 
+def test_states_in_metres_cannot_be_refined(gridcli, tmp_path):
+    state = tmp_path / "a.state.parquet"
+    assert gridcli("contract", cloud(tmp_path), "--tile-size", "25m", "-o", state).code == 0
+    ran = gridcli("agglomerate", state, "--refine", "1", "-o", tmp_path / "hubs.csv")
+    assert ran.code == 2
+    assert "tiles in metres (m25) cannot be joined" in ran.err
+    ran.assert_one_paragraph()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -21,6 +21,7 @@ from gridcli.runtime.spill import SpillFile
 from gridcli.runtime.workspace import Workspace
 from gridcli.tiles.tiles import KINDS, Tiles, join_tiles, tally_kinds
 from tests import naive
+from tests.test_adaptive import found_by, members
 from tests.tile_examples import tile_counts, tiles_of
 
 CUTS = st.lists(st.integers(1, 60), max_size=20)
@@ -229,3 +230,25 @@ def test_kinds_are_kept_in_memory_and_in_the_spill_file():
             joined = join_tiles(list(finished.blocks()))
             for name in ("x", "y", "count", "kind"):
                 np.testing.assert_array_equal(getattr(joined, name), getattr(tiles, name))
+
+
+@given(tile_counts(largest_count=9), st.integers(2, 12), st.integers(1, 4))
+@settings(max_examples=30, deadline=None)
+def test_every_adaptive_level_is_relaxed_and_its_hubs_are_taken_away(case, tau, mu):
+    grid, count = case
+    coarsenings, epsilon = [1, 2, 10], tau // 3
+    options = ClusterOptions(tau=tau, mu=mu, window="gaps", epsilon=epsilon)
+    with Workspace(2) as space:
+        left, before = count, 1
+        for level in found_by(space, grid, count, coarsenings, options):
+            left = naive.coarsened(left, level.coarsen // before)
+            coarse = grid.coarsened(level.coarsen)
+            kinds = naive.relaxed(left, tau, "gaps", epsilon, coarse)
+            assert kinds_of(level.hubs.tiles.blocks()) == {
+                tile: (kind, left[tile]) for tile, kind in kinds.items()
+            }
+            components = naive.agglomerate(set(kinds), 1, "chebyshev", coarse.columns)
+            hubs = [hub for hub in components if len(hub) >= mu]
+            assert sorted(map(sorted, members(level).values())) == sorted(map(sorted, hubs))
+            left = {tile: n for tile, n in left.items() if not any(tile in hub for hub in hubs)}
+            before = level.coarsen

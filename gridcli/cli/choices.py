@@ -173,6 +173,12 @@ class CoarseningChoice:
         from gridcli.raster.refine import subtiles_per_side
 
         per_side = subtiles_per_side(refine)
+        if grid.rows_differ:
+            raise UsageError(
+                f"--refine {refine} joins tiles {per_side:,} by {per_side:,} to those of the hubs, "
+                f"and tiles in metres ({grid.name}) cannot be joined. Contract the points with "
+                "--prec for it."
+            )
         finest = grid.coarsened(per_side)
         multiple = per_side if self.prec is None and self.coarsen is None else self.multiple(grid)
         if multiple % per_side:
