@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from decimal import Decimal
 from fractions import Fraction
+from itertools import groupby
 
 import numpy as np
 import pyarrow as pa
@@ -222,6 +223,12 @@ def test_records_are_compared_whole_where_their_hashes_agree(monkeypatch):
     random = np.random.default_rng(1)
     records = random.integers(0, 2, (60, 4)).astype(np.uint64)
     expected = list(dict.fromkeys(map(tuple, records.tolist())))
+    # All share one place of the cache, so that it knows the last one.
+    cache, out = np.full((1 << kernels.CACHE_BITS, 4), 9, np.uint64), np.empty_like(records)
+    n = kernels.drop_recent.py_func(*records.T, cache, out)
+    assert list(map(tuple, out[:n].tolist())) == [
+        key for key, _ in groupby(map(tuple, records.tolist()))
+    ]
     held = np.array([60])
     kernels.keep_distinct.py_func(records[np.newaxis], held, np.array([0]), np.empty(120, np.int32))
     assert held[0] == len(expected) == 16
