@@ -1,11 +1,15 @@
-"""Which coordinates are geographic ones at all (docs/contract.md, section 2)."""
+"""Which coordinates are geographic ones at all (docs/contract.md, section 2); which indexes exist."""
 
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from gridcli.grid.grid import Grid
 
 NULL_ISLAND_DEGREES = Fraction(1, 1000)
 """Half the side of the square around (0, 0) where receivers without a fix report themselves."""
@@ -27,3 +31,14 @@ def is_null_island(
     from_zero = np.minimum(np.abs(lon), np.abs(lon - 360))
     inside: npt.NDArray[np.bool_] = (from_zero <= side) & (np.abs(lat) <= side)
     return inside
+
+
+def are_tiles(grid: Grid, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> bool:
+    """Return whether a grid has all tiles of some indexes (integers); a plane has no end."""
+    if grid.planar:
+        return True
+    if np.any((y < grid.first_row) | (y > grid.last_row)):
+        return False
+    if grid.rows_differ:
+        return not np.any((x < 0) | (x >= grid.columns_of(y)))
+    return not np.any((x < grid.first_column) | (x > grid.last_column))
