@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from gridcli.errors import InputError, UsageError
 from gridcli.grid import keys
 from gridcli.grid.grid import Grid
+from gridcli.grid.validity import are_tiles
 from gridcli.points.arrow import READ_ERRORS
 from gridcli.raster.layers import FORMAT_VERSION
 from gridcli.raster.levels import LEVEL_COLUMN
@@ -117,6 +118,11 @@ class TilesFile:
         x, y, count = (batch.column(name).to_numpy(zero_copy_only=False) for name in COLUMNS[:3])
         if len(count) and count.min() < 1:
             raise InputError(f"{self.path}: a count after row {first_row:,} is below 1.")
+        if self.grid is not None and not are_tiles(self.grid, x, y):
+            raise InputError(
+                f"{self.path}: a tile after row {first_row:,} is none of the grid "
+                f"{self.grid.name}: something else than gridcli has rewritten the file."
+            )
         return LabelledTiles(keys.pack(x, y), count, self._positions(batch))
 
     def _positions(self, batch: Any) -> npt.NDArray[np.int32]:
