@@ -119,3 +119,18 @@ def test_another_table_of_columns_is_refused(gridcli, trips, monkeypatch):
     assert outcome.code == 3
     outcome.assert_one_paragraph()
     assert "other numbers of columns" in outcome.err
+
+
+@pytest.mark.parametrize(("size", "tile"), [("25m", "0,400079"), ("25m", "3,400078"), ("4", None)])
+def test_tiles_that_are_none_are_noticed(gridcli, trips, size, tile):
+    option = "--tile-size" if tile else "--prec"
+    command = ("raster", "day1.csv", option, size, *SETTINGS, "--mu", 1, "-o", "a.csv")
+    assert gridcli(*command, "--tiles", "a.tiles.csv").code == 0
+    lines = (trips / "a.tiles.csv").read_text().splitlines()
+    last = lines[-1].split(",", 2)
+    lines[-1] = f"{tile or '0,900000'},{last[2]}"
+    (trips / "a.tiles.csv").write_text("\n".join(lines) + "\n")
+    outcome = gridcli("diff", "a.tiles.csv", "a.tiles.csv")
+    assert outcome.code == 3
+    outcome.assert_one_paragraph()
+    assert "is none of the grid" in outcome.err
