@@ -88,6 +88,7 @@ def test_a_place_in_a_hub(gridcli) -> None:
         (("tiles.parquet", "--at", IN_HUB), ["in hub g4/0/0", "6 or more", "5 or more"]),
         (("tiles.geojson", "--at", IN_HUB), ["in hub g4/0/0", "6 or more"]),
         (("tiles.csv", "--at", IN_HUB, "--tau", "5", "--mu", "4"), ["in hub g4/0/0"]),
+        (("d?y.parquet", "--at", IN_HUB), ["in hub g4/0/0"]),
         (("day.parquet", "--at", "-33.9,18.4"), ["-33.9,18.4 lies in tile 184000,-339000"]),
     ],
 )  # fmt: skip
@@ -208,6 +209,7 @@ def test_distances_beyond_one(gridcli) -> None:
         (("tiles.parquet", "--at", IN_HUB, "--tau", "6"), 2, "was made with --tau 5"),
         (("tiles.csv", "--at", IN_HUB), 2, "give --tau and --mu"),
         (("missing.parquet", "--at", IN_HUB), 3, "missing.parquet"),
+        ((".", "--at", IN_HUB), 3, "is a folder"),
     ],
 )
 def test_what_is_refused(gridcli, words, code, told) -> None:
@@ -231,3 +233,11 @@ def test_hubs_are_no_source(gridcli, sources) -> None:
     outcome = gridcli("explain", "empty.csv", "--at", IN_HUB)
     assert outcome.code == 2
     assert "nothing that tells its grid" in outcome.err
+
+
+def test_tiles_of_more_than_two_dimensions_are_no_source(gridcli, sample_csv) -> None:
+    dims = ("--dims", "lat,lon,speed", "--range", "speed=0:100", "--prec", "4,4,0", "-q")
+    assert gridcli("contract", sample_csv, *dims, "-o", "dims.parquet").code == 0
+    outcome = gridcli("explain", "dims.parquet", "--at", IN_HUB)
+    assert outcome.code == 2
+    assert "gridcli explain looks at tiles of a plane" in outcome.err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
@@ -146,7 +147,7 @@ def _kind_of(source: str) -> str:
     from gridcli.points.arrow import READ_ERRORS
     from gridcli.raster.tilesformats import COLUMNS, open_contents
 
-    if source == "-":
+    if source == "-" or not Path(source).exists():  # a stream, a pattern, or missing
         return "state"
     try:
         names = set(open_contents(source).columns or ())

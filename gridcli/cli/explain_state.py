@@ -21,7 +21,7 @@ def answer(request: Request) -> PlaceAnswer | HubAnswer:
     Raises
     ------
     UsageError
-        There is no such place or hub.
+        There is no such place or hub, or the state is of more than two dimensions.
     InputError
         The state is missing or corrupt.
     ResourceError
@@ -29,7 +29,7 @@ def answer(request: Request) -> PlaceAnswer | HubAnswer:
     """
     from gridcli.raster.explain.state import explain_hub_in_state, explain_in_state
     from gridcli.raster.run import ClusterOptions
-    from gridcli.states.sources import opened_state
+    from gridcli.states.sources import opened_state, require_plane
 
     chosen, stop = request.clustering, request.stop
     options = ClusterOptions(chosen.tau, chosen.mu, chosen.delta, chosen.metric)
@@ -37,6 +37,7 @@ def answer(request: Request) -> PlaceAnswer | HubAnswer:
         request.resources.workspace() as space,
         opened_state(request.source, temp_dir=request.resources.temp_dir) as state,
     ):
+        require_plane(state, "gridcli explain")
         grid = state.grid
         notes = tuple(_notes(grid, state.info.rules))
         if request.at is None:
