@@ -63,10 +63,13 @@ def tiles_of(hubs: Hubs) -> list[set[tuple[int, int]]]:
 
 
 def corners_of(tiles: set[tuple[int, int]], grid: Grid = PLANAR) -> list[tuple[float, float]]:
-    """Return the corners of tiles, in coordinates."""
+    """Return the corners of tiles, where they are drawn."""
     corners = sorted({(x + i, y, y + j) for x, y in tiles for i in (0, 1) for j in (0, 1)})
     column, row, edge = np.array(corners).T
-    return list(zip(grid.edges_x(column, row).tolist(), grid.edges_y(edge).tolist(), strict=True))
+    x, y = grid.edges_x(column, row), grid.edges_y(edge)
+    if grid.rows_differ:
+        x, y = x.round(7), y.round(7)
+    return list(zip(x.tolist(), y.tolist(), strict=True))
 
 
 def rows_of(hubs: Hubs, shape: Any) -> tuple[list[dict[str, Any]], list[Any]]:

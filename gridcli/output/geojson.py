@@ -14,15 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gridcli.output.ahead import encode_ahead
-from gridcli.output.text import JSON_BRACKETS, coordinates_text, round_coordinates
+from gridcli.output.layer import COORDINATE_DECIMALS, round_coordinates
+from gridcli.output.text import JSON_BRACKETS, coordinates_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gridcli.output.layer import Layer, LayerBatch, Sink
 
-COORDINATE_DECIMALS = 7
-"""Places of a coordinate: about one centimetre (docs/contract.md, section 4)."""
 LARGEST_EXACT_INTEGER = 2**53 - 1
 """Integers beyond this are written as strings: most JSON readers hold numbers as doubles."""
 TYPE_NAMES = {"point": "Point", "polygon": "Polygon", "multipolygon": "MultiPolygon"}

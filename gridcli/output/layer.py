@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 GeometryKind = Literal["point", "polygon", "multipolygon"]
 
+COORDINATE_DECIMALS = 7
+"""Places of a coordinate in GeoJSON: about one centimetre (docs/contract.md, section 4)."""
+
 
 class Sink(Protocol):
     """What a layer is written to: a binary file, or `gridcli.output.staging.OutputFile`."""
@@ -53,6 +56,18 @@ class Geometry:
             chosen = np.repeat(starts[chosen] - ends[:-1], lengths) + np.arange(ends[-1])
             offsets.append(ends)
         return Geometry(self.kind, self.x[chosen], self.y[chosen], tuple(offsets))
+
+
+def round_coordinates(
+    values: npt.NDArray[np.float64], decimals: int | None
+) -> npt.NDArray[np.float64]:
+    """Return the values rounded to `decimals` places (None: as they are), -0 as 0.
+
+    The result of rounding is the double nearest to a decimal number, so its shortest text has no
+    more than `decimals` places while the value stays below 2^53 / 10^decimals.
+    """
+    rounded = values if decimals is None else np.round(values, decimals)
+    return rounded + 0.0
 
 
 def join_geometries(parts: Sequence[Geometry]) -> Geometry:

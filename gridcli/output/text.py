@@ -10,6 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gridcli.output.layer import round_coordinates
+
 if TYPE_CHECKING:
     from gridcli.output.layer import Geometry
 
@@ -32,18 +34,6 @@ class Brackets:
 
 JSON_BRACKETS = Brackets(vertex=("[", ",", "]"), nest=("[", ",", "]"))
 WKT_BRACKETS = Brackets(vertex=("", " ", ""), nest=("(", ", ", ")"))
-
-
-def round_coordinates(
-    values: npt.NDArray[np.float64], decimals: int | None
-) -> npt.NDArray[np.float64]:
-    """Return the values rounded to `decimals` places (None: as they are), -0 as 0.
-
-    The result of rounding is the double nearest to a decimal number, so its shortest text has no
-    more than `decimals` places while the value stays below 2^53 / 10^decimals.
-    """
-    rounded = values if decimals is None else np.round(values, decimals)
-    return rounded + 0.0
 
 
 def number_text(values: npt.NDArray[np.float64], *, repeated: bool) -> Any:

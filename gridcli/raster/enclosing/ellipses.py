@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gridcli.grid.ellipsoid import radii_of_curvature, tile_side
+from gridcli.output.layer import COORDINATE_DECIMALS
 from gridcli.raster.enclosing.hulls import hulls_of
 from gridcli.raster.enclosing.rings import Rings, clipped, multipolygons, split_at_180
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 Float64s = npt.NDArray[np.float64]
 
 N_CORNERS = 64
-UNITS_PER_DEGREE = 10_000_000
+UNITS_PER_DEGREE = 10**COORDINATE_DECIMALS
 """Corners of polygons are whole numbers of these, the last place that GeoJSON is written with."""
 UNITS_PER_TILE = 1 << 20
 """Corners of planar polygons: tile indexes in such units are exact doubles."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from gridcli.errors import ResourceError
 from gridcli.grid.ellipsoid import tile_side
+from gridcli.raster.outlines.corners import drawn_x, drawn_y
 from gridcli.raster.outlines.grouping import SHARE_OF_OUTLINE, SHARE_OF_TILES, ranges_of
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ Int64s = npt.NDArray[np.int64]
 
 ROWS_PER_BATCH = 16_384
 """Hubs are enclosed together up to so many rows of tiles, whatever the memory."""
-ROWS_PER_HUB = 8
+ROWS_PER_HUB = 16
 """A hub counts for so many rows beside its own: an ellipse has 64 corners."""
 BYTES_PER_ROW = 20
 BYTES_PER_ENCLOSED_ROW = 500
@@ -142,7 +143,7 @@ def outer_corners(extents: RowExtents, hubs: Hubs, begin: int, end: int) -> Corn
     for into, packed, is_upper in ((western, extents.low, 0), (eastern, extents.high, 1)):
         column = (packed[at] & 0xFFFFFFFF) - 2**31 + is_upper
         turns = packed[at] >> 32
-        across, longitude = _across(grid, column, row), grid.edges_x(column, row)
+        across, longitude = _across(grid, column, row), drawn_x(grid, column, row)
         if not grid.planar:
             limit = 180 / tile_side(grid)
             bound = limit if is_upper else -limit
@@ -152,7 +153,7 @@ def outer_corners(extents: RowExtents, hubs: Hubs, begin: int, end: int) -> Corn
         for step, edge in ((0, row), (1, row + 1)):
             corner = into + (step if is_upper else -step)
             x[corner], lon[corner] = across, longitude
-            y[corner], lat[corner] = _upward(grid, edge), grid.edges_y(edge)
+            y[corner], lat[corner] = _upward(grid, edge), drawn_y(grid, edge)
     return Corners(x, y, lon, lat, ring, ring[:-1] + 2 * rows - 1)
 
 
@@ -193,7 +194,7 @@ def _across(grid: Grid, column: Int64s, row: Int64s) -> Float64s:
     if grid.planar:
         return column.astype(np.float64)
     if grid.rows_differ:
-        return grid.edges_x(column, row) / tile_side(grid)
+        return drawn_x(grid, column, row) / tile_side(grid)
     limit = 180 / tile_side(grid)
     return np.clip(column, -limit, limit)
 
@@ -202,5 +203,7 @@ def _upward(grid: Grid, row: Int64s) -> Float64s:
     """Return the southern edges of rows, in tiles from latitude (or y) 0."""
     if grid.planar:
         return row.astype(np.float64)
+    if grid.rows_differ:
+        return drawn_y(grid, row) / tile_side(grid)
     limit = 90 / tile_side(grid)
     return np.clip(row, -limit, limit)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gridcli.output.layer import Geometry
+from gridcli.raster.outlines.corners import drawn_x, drawn_y
 from gridcli.raster.outlines.grouping import BYTES_PER_TRACED_TILE, check_outline
 
 if TYPE_CHECKING:
@@ -143,8 +144,8 @@ def _along_tiles(tiles: HubTiles, first: int, stop: int, memory_bytes: int | Non
     )
     corner_x, corner_y = corner_x[: ring_stop[rings]], corner_y[: ring_stop[rings]]
     return _Rings(
-        tiles.grid.edges_x(corner_x, corner_y),
-        tiles.grid.edges_y(corner_y),
+        drawn_x(tiles.grid, corner_x, corner_y),
+        drawn_y(tiles.grid, corner_y),
         ring_stop[: rings + 1],
         ring_part[:rings],
         ring_is_hole[:rings],
@@ -164,8 +165,8 @@ def _along_stretches(tiles: HubTiles, first: int, stop: int, memory_bytes: int |
     first_tile = np.flatnonzero(np.append(True, ~goes_on))
     last_tile = np.append(first_tile[1:], len(x)) - 1
     row = y[first_tile]
-    west = tiles.grid.edges_x(x[first_tile], row)
-    east = tiles.grid.edges_x(x[last_tile].astype(np.int64) + 1, row)
+    west = drawn_x(tiles.grid, x[first_tile], row)
+    east = drawn_x(tiles.grid, x[last_tile].astype(np.int64) + 1, row)
     hub_start = np.searchsorted(first_tile, tiles.start[first : stop + 1] - begin)
 
     n = len(row)
@@ -200,7 +201,7 @@ def _along_stretches(tiles: HubTiles, first: int, stop: int, memory_bytes: int |
     )
     return _Rings(
         corner_x[: ring_stop[rings]],
-        tiles.grid.edges_y(corner_y[: ring_stop[rings]]),
+        drawn_y(tiles.grid, corner_y[: ring_stop[rings]]),
         ring_stop[: rings + 1],
         ring_part[:rings],
         ring_is_hole[:rings],

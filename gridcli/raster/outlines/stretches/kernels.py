@@ -5,7 +5,7 @@ Where it arrives at the end of a side, it goes straight on along a side in the n
 into a line between two rows, which leads to the next side. The eastern side of stretch s is number
 ``4 s``, the line after it ``4 s + 1``, the western side ``4 s + 2``, the line after that
 ``4 s + 3``: the boundary has its stretch on the left all the way. Only ends of stretches are
-compared, as doubles: those of different tiles at the same longitude are the same double.
+compared, where they are drawn: what is drawn at the same place is the same double.
 """
 
 from __future__ import annotations
