@@ -9,7 +9,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
-from benchmarks import contraction, csv_reading, limit, memory, startup, states
+from benchmarks import contraction, csv_reading, label, limit, memory, startup, states
 from benchmarks.harness import ROOT, Report, Settings, describe_machine, launch, python
 
 AGGLOMERATION_TILES = 2_000_000
@@ -35,6 +35,7 @@ SUITES: dict[str, Callable[[Settings, Report], None]] = {
     "agglomeration": agglomeration,
     "memory": memory.run,
     "limit": limit.run,
+    "label": label.run,
     "states": states.run,
     "startup": startup.run,
 }

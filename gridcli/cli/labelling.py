@@ -357,11 +357,14 @@ def row_pass(
     return found
 
 
-def all_columns(options: ReadOptions) -> ReadOptions:
-    """Return reading options that hand on all columns."""
+def all_columns(options: ReadOptions, dims: DimsGrid | None = None) -> ReadOptions:
+    """Return reading options that hand on all columns, decoded only where rows are written.
+
+    Where tiles have further dimensions, these are columns, so that all are decoded at once.
+    """
     from gridcli.points.reader import ALL_COLUMNS
 
-    return replace(options, extra_columns=ALL_COLUMNS)
+    return replace(options, extra_columns=ALL_COLUMNS, late_columns=dims is None)
 
 
 def write_points(
@@ -404,7 +407,7 @@ def write_points(
         blocks, hubs = [(hubs.tiles.keys, hubs.hub)], hubs.plane
     else:
         blocks = ((pack(tiles.x, tiles.y), hub) for tiles, hub in hubs.labelled_blocks())
-    again = all_columns(replace(options, keep_origin=False, keep_streams=False))
+    again = all_columns(replace(options, keep_origin=False, keep_streams=False), second.dims)
     with PointReader(reader.sources, again) as rows:
         labelled = second.write(
             rows,

@@ -124,14 +124,14 @@ def columns_of(inputs: Iterable[tuple[str, Any]], added: Sequence[str]) -> RowCo
     return RowColumns(pa.schema(list(fields.values())), geo.pop() if len(geo) == 1 else None)
 
 
-def filtered(array: Any, chosen: npt.NDArray[np.bool_]) -> Any:
-    """Return the chosen elements of an Arrow array of any type."""
+def filtered(rows: Any, chosen: npt.NDArray[np.bool_]) -> Any:
+    """Return the chosen rows of a pyarrow.RecordBatch with columns of any types."""
     try:
-        return array.filter(pa.array(chosen))
+        return rows.filter(pa.array(chosen))
     except pa.ArrowNotImplementedError:  # views and runs (pyarrow 26): cut and joined instead
         edges = np.flatnonzero(np.diff(chosen, prepend=False, append=False))
-        runs = [array.slice(start, stop - start) for start, stop in edges.reshape(-1, 2).tolist()]
-        return pa.concat_arrays(runs or [array.slice(0, 0)])
+        runs = [rows.slice(start, stop - start) for start, stop in edges.reshape(-1, 2).tolist()]
+        return pa.concat_batches(runs or [rows.slice(0, 0)])
 
 
 def array_at(array: Any, positions: Any) -> Any:

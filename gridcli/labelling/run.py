@@ -294,7 +294,8 @@ class _Worker:
         self._in_hubs += n_in_hubs
         self._written += n_chosen
         name = self._inputs[chunk.input_index].name
-        arrays = self._job.labelling.columns.conform(batch.table, name)
+        table = batch.table if batch.later is None else batch.later()
+        arrays = self._job.labelling.columns.conform(table, name)
         # Reasons are numbered from 1, and positions in their list from 0.
         told = [pa.array(hub, mask=hub < 0), pa.array(why - np.uint8(1), mask=why == 0)]
         rows = pa.RecordBatch.from_arrays([*arrays, *told], schema=self._job.row_schema)

@@ -174,8 +174,12 @@ class Converter:
             unit=unit,
             reason=reason,
             origin=ArrowOrigin(arrays, first_record) if plan.keep_origin else None,
-            table=self._table(rows, plan.extra) if plan.extra else None,
+            table=self.table(rows) if plan.extra else None,
         )
+
+    def table(self, rows: Any) -> Any:
+        """Return the extra columns of a record batch that holds those of the file."""
+        return self._table(rows, self._plan.extra)
 
     def _column(self, rows: Any, name: str) -> Any:
         if name in self._partitions:

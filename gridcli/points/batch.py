@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 from fractions import Fraction
@@ -74,6 +74,9 @@ class PointBatch:
         Where the rows come from, for `--rejects`.
     table : pyarrow.RecordBatch or None
         The extra columns that were asked for, n rows.
+    later : callable or None
+        Returns `table`, which is decoded only then; to be called before the next batch is asked
+        for, or not at all.
     """
 
     x: npt.NDArray[Any]
@@ -83,6 +86,7 @@ class PointBatch:
     ragged: tuple[tuple[int, int | None, str], ...] = ()
     origin: Origin | None = None
     table: Any = None
+    later: Callable[[], Any] | None = None
 
     def __len__(self) -> int:
         return len(self.x)

@@ -7,11 +7,13 @@ ranges are never given back on local files (apache/arrow issue 39808), and the d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gridcli.points.arrow import (
@@ -22,6 +24,7 @@ from gridcli.points.arrow import (
     broken,
     with_partitions,
 )
+from gridcli.points.late import LateRows
 from gridcli.points.pages import ColumnChunk, PageNeed, column_chunks, page_need
 from gridcli.points.pieces import DamagedError
 from gridcli.points.room import USUAL_BYTES, Room
@@ -86,6 +89,9 @@ class ParquetInput:
         compressed sizes ends the process where a footer is corrupt (pyarrow 26.0).
         """
         converter = Converter(self.source, self._file_schema, plan)
+        early = converter
+        if plan.late:
+            early = Converter(self.source, self._file_schema, replace(plan, extra=()))
         size = self.source.size_bytes or 0
         weights = [
             max(self.metadata.row_group(i).total_byte_size, 1)
@@ -96,7 +102,7 @@ class ParquetInput:
             begin = size * weight_before // total
             weight_before += weight
             n_bytes = size * weight_before // total - begin
-            yield ParquetChunk(input_index, row_group, n_bytes, self, converter)
+            yield ParquetChunk(input_index, row_group, n_bytes, self, converter, early)
 
     def page_need(self, row_group: int, columns: list[str]) -> PageNeed:
         """Return what the pages of some columns take, where that may be much.
@@ -136,6 +142,8 @@ class ParquetChunk:
     n_bytes: int
     file: ParquetInput
     converter: Converter
+    early: Converter
+    """Makes batches without the columns that are decoded later."""
     n_lines: int | None = None
 
     def decode(self) -> Iterator[PointBatch]:
@@ -149,9 +157,18 @@ class ParquetChunk:
             "write the file with pages of the usual size, about 1 MB",
         )
         n_read = 0
-        with self.file.room.taken(need.total_bytes):
-            for rows in self._read():
-                yield from self.converter.batches(rows, n_read)
+        late_columns = [name for name in self.converter.columns if name not in self.early.columns]
+        late = LateRows(partial(self._read, late_columns))
+        with self.file.room.taken(need.total_bytes), late:
+            for rows in self._read(self.early.columns):
+                begin = 0
+                for batch in self.early.batches(rows, n_read):
+                    if self.early is not self.converter:
+                        read = rows.slice(begin, len(batch))
+                        later = partial(self._table, read, late, n_read + begin)
+                        batch = replace(batch, later=later)
+                    yield batch
+                    begin += len(batch)
                 n_read += rows.num_rows
         n_rows = int(self.file.metadata.row_group(self.chunk_index).num_rows)
         if n_read != n_rows:
@@ -169,15 +186,26 @@ class ParquetChunk:
     def _place(self) -> str:
         return f"row group {self.chunk_index}"
 
-    def _read(self) -> Iterator[Any]:
-        """Yield record batches that together hold the row group."""
+    def _table(self, read: Any, late: LateRows, begin: int) -> Any:
+        """Return the extra columns of some rows, of which some columns have been read."""
+        columns, names = read.columns, read.schema
+        if len(self.converter.columns) > len(self.early.columns):
+            try:
+                rest = late.at(begin, read.num_rows)
+            except ValueError as error:
+                raise broken(self.file.source, self._place, error) from error
+            columns, names = [*columns, *rest.columns], pa.schema([*names, *rest.schema])
+        return self.converter.table(pa.RecordBatch.from_arrays(columns, schema=names))
+
+    def _read(self, columns: list[str]) -> Iterator[Any]:
+        """Yield record batches that together hold some columns of the row group."""
         try:
             handle = self.file.handles.take()
             try:
                 yield from handle.iter_batches(
                     batch_size=self._batch_rows,
                     row_groups=[self.chunk_index],
-                    columns=self.converter.columns,
+                    columns=columns,
                     use_threads=False,
                 )
             finally:

@@ -42,6 +42,8 @@ class ReadOptions:
         Columns to hand on in `PointBatch.table`; ("*",) for all.
     keep_origin : bool
         Whether `PointBatch.origin` is needed (--rejects).
+    late_columns : bool
+        Readers that can decode the extra columns apart hand them on in `PointBatch.later`.
     keep_streams : bool
         Standard input and named pipes are copied to `temp_dir` first, to be read again.
     """
@@ -57,6 +59,7 @@ class ReadOptions:
     memory_bytes: int | None = None
     extra_columns: tuple[str, ...] = ()
     keep_origin: bool = False
+    late_columns: bool = False
     keep_streams: bool = False
 
 
@@ -101,6 +104,7 @@ class ColumnPlan:
     row_filter: RowFilter | None = None
     extra: tuple[str, ...] = ()
     keep_origin: bool = False
+    late: bool = False
 
 
 class InputFile(Protocol):

@@ -205,6 +205,7 @@ class PointReader(Closing):
             row_filter=None if self._filter is None else self._filter.bind(schema),
             extra=tuple(extra),
             keep_origin=options.keep_origin,
+            late=options.late_columns,
         )
 
     def _track(self, file: InputFile, spool: Spool | None) -> _TrackedFile:
