@@ -13,7 +13,7 @@ from gridcli.grid.grid import Grid
 from gridcli.output.formats import write_layer
 from gridcli.raster.cluster import cluster
 from gridcli.raster.layers import gridcli_record, tiles_layer
-from gridcli.raster.tilesfile import TilesFile
+from gridcli.raster.tilesfile import PlaneKeys, TilesFile
 from gridcli.raster.tilesformats import SCHEMA, Contents
 from gridcli.tiles.tiles import Tiles
 from tests.tile_examples import tiles_of
@@ -68,7 +68,7 @@ def rows_of(hubs: Hubs) -> list[tuple[int, int, int, str | None]]:
 def file_in_memory(hubs: Hubs, rows: int = 4) -> TilesFile:
     """The hubs' tiles as a file that is read in pieces of `rows`."""
 
-    def batches() -> Iterator[Any]:
+    def batches(_: Any) -> Iterator[Any]:
         hub_id = {None: None, **dict(zip(hubs.hub_key, hubs.hub_id.tolist(), strict=True))}
         table = [(*row[:3], hub_id[row[3]], row[3]) for row in rows_of(hubs)]
         for start in range(0, len(table), rows):
@@ -78,7 +78,7 @@ def file_in_memory(hubs: Hubs, rows: int = 4) -> TilesFile:
 
     grid = hubs.tiles.grid
     contents = Contents(tuple(SCHEMA.names), None, needs_record=False, batches=batches)
-    return TilesFile("old.parquet", {}, grid, [], [], contents, {})
+    return TilesFile("old.parquet", {}, grid, PlaneKeys(), [], [], contents, {})
 
 
 def write_tiles(hubs: Hubs, path: Path, form: str, tau: int = 5) -> str:

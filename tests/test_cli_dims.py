@@ -270,3 +270,48 @@ def test_rows_are_told_the_hub_of_their_place_and_hour(gridcli, yard):
     for row in rows:
         assert row["hub_id"] == (1 if 9 <= row["time"].hour < 15 else 2)
         assert row["hub_key"].startswith("g4+hour(time)0/")
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow", "geojson"])
+def test_rows_are_labelled_by_a_file_of_tiles(gridcli, yard, suffix):
+    tiles = f"tiles.{suffix}"
+    made = gridcli(
+        *("raster", "yard.csv", *YARD, "--tz", "Asia/Tokyo", "--tau", "1", "-o", "hubs.csv", "-q"),
+        *("--tiles", tiles, "--points", "rows.csv"),
+    )
+    assert made.code == 0, made.err
+    outcome = gridcli("label", tiles, "yard.csv", "-o", "labelled.csv", "-q")
+    assert outcome.code == 0, outcome.err
+    assert (yard / "labelled.csv").read_bytes() == (yard / "rows.csv").read_bytes()
+    outcome = gridcli("label", tiles, "yard.csv", "--where", "lat > 60", "-o", "none.csv", "-q")
+    assert outcome.code == 0, outcome.err
+
+
+def test_what_labels_no_rows_in_dimensions(gridcli, yard):
+    made = gridcli("raster", "yard.csv", *YARD, "-o", "h.csv", "--tiles", "tiles.csv", "-q")
+    assert made.code == 0, made.err
+    outcome = gridcli("label", "tiles.csv", "yard.csv", "-o", "labelled.csv")
+    assert outcome.code == 2
+    outcome.assert_one_paragraph()
+    assert "not as CSV" in outcome.err
+    table = pq.read_table(yard / "yard.parquet")
+    pq.write_table(table.rename_columns(["when", "lat", "lon", "v"]), "other.parquet")
+    for suffix in ("parquet", "geojsonl"):
+        tiles = f"tiles.{suffix}"
+        assert gridcli("raster", "yard.csv", *YARD, "-o", "-", "--format", "csv", "--tiles", tiles)
+        outcome = gridcli("label", tiles, "other.parquet", "-o", "labelled.csv")
+        assert outcome.code == 2
+        outcome.assert_one_paragraph()
+        assert "no column 'time'" in outcome.err
+
+
+def test_tiles_whose_bins_are_changed_are_found_out(gridcli, yard):
+    made = gridcli("raster", "yard.csv", *YARD, "-o", "h.csv", "--tiles", "tiles.parquet", "-q")
+    assert made.code == 0, made.err
+    table = pq.read_table("tiles.parquet")
+    hours = pa.array([24] * len(table), pa.int32())
+    changed = table.set_column(2, table.schema.field("tile_hour"), hours)
+    pq.write_table(changed.replace_schema_metadata(table.schema.metadata), "changed.parquet")
+    outcome = gridcli("label", "changed.parquet", "yard.csv", "-o", "labelled.csv")
+    assert outcome.code == 3
+    outcome.assert_one_paragraph()

@@ -83,6 +83,8 @@ def label(
     others = [name for name in (bad_rows.rejects, summary) if name is not None]
     names = others if rows.partition_by else [target.output, *others]
 
+    from gridcli.dims.binning import check_columns
+    from gridcli.dims.columns import TileColumns, columns_in_dims
     from gridcli.labelling.membership import HubNames
     from gridcli.output.atomic import OutputSet
     from gridcli.output.targets import check_targets
@@ -94,10 +96,12 @@ def label(
 
     check_targets(names, overwrite=target.overwrite)
     check_row_folder(rows, overwrite=target.overwrite)
-    membership = open_tiles(tiles)
+    membership = open_tiles(tiles, columns_in_dims)
     grid = _grid_for(membership, planar=source.planar)
+    dims = membership.tile_keys.dims if isinstance(membership.tile_keys, TileColumns) else None
     rules = RowRules(places.keep_null_island, places.bbox, bad_rows.limit())
-    options = all_columns(source.read_options(resources, keep_origin=bad_rows.rejects is not None))
+    options = source.read_options(resources, keep_origin=bad_rows.rejects is not None)
+    options = all_columns(options, dims)
     with (
         closing(screen.make_progress()) as progress,
         resources.workspace() as space,
@@ -113,7 +117,9 @@ def label(
             say(f"{reader.choice}.")
         stamps = stamps_of(reader.inputs)
         told = {"format_version": FORMAT_VERSION, "grid": grid.describe(), **membership.record}
-        second = row_pass(rows, reader, grid, told)
+        if dims is not None:
+            check_columns(dims, reader.schema_of_first, reader.inputs[0].name)
+        second = row_pass(rows, reader, grid, told, dims)
         before = time.perf_counter()
         blocks = ((block.keys, block.hub) for block in membership.blocks())
         hub_names = HubNames(membership.hub_ids, membership.hub_keys)

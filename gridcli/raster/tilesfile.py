@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +22,10 @@ from gridcli.grid.validity import are_tiles
 from gridcli.points.arrow import READ_ERRORS
 from gridcli.raster.layers import FORMAT_VERSION
 from gridcli.raster.levels import LEVEL_COLUMN
-from gridcli.raster.tilesformats import COLUMNS, SCHEMA, Contents, open_contents
+from gridcli.raster.tilesformats import COLUMNS, N_LABELS, SCHEMA, Contents, open_contents
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 HUB_COLUMN = "hub_key"
 ID_COLUMN = "hub_id"
@@ -57,6 +57,36 @@ class LabelledTiles:
         return LabelledTiles(self.keys[rows], self.count[rows], self.hub[rows])
 
 
+class TileKeys(Protocol):
+    """How keys follow from a tile's indexes."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Columns of the indexes: ``tile_x``, ``tile_y``, and further ones."""
+
+    def keys(self, indexes: Sequence[Any]) -> npt.NDArray[np.uint64]:
+        """Return keys, which sort as the tiles do."""
+
+    def hold(self, grid: Grid, indexes: Sequence[Any]) -> bool:
+        """Whether all tiles are of the grid."""
+
+
+class PlaneKeys:
+    """Keys of tiles of a plane (`gridcli.grid.keys`)."""
+
+    names = COLUMNS[:2]
+
+    def keys(self, indexes: Sequence[Any]) -> npt.NDArray[np.uint64]:
+        """Return keys, which sort as the tiles do."""
+        x, y = indexes
+        return keys.pack(x, y)
+
+    def hold(self, grid: Grid, indexes: Sequence[Any]) -> bool:
+        """Whether all tiles are of the grid."""
+        x, y = indexes
+        return are_tiles(grid, x, y)
+
+
 @dataclass(frozen=True)
 class TilesFile:
     """A file of significant tiles and the hubs that they belong to; use `open_tiles`.
@@ -69,6 +99,7 @@ class TilesFile:
         features without any).
     grid : Grid or None
         None where there is no record and no hub whose key would tell.
+    tile_keys : TileKeys
     hub_keys : list of str
         Keys of the hubs met so far, in the order of their smallest tiles: complete when `blocks`
         has been walked.
@@ -79,6 +110,7 @@ class TilesFile:
     path: str
     record: dict[str, Any]
     grid: Grid | None
+    tile_keys: TileKeys
     hub_keys: list[str] = field(repr=False)
     hub_ids: list[int] = field(repr=False)
     _contents: Contents = field(repr=False)
@@ -94,7 +126,7 @@ class TilesFile:
         """
         last = None
         row = 0
-        for batch in _decoded(self.path, self._contents):
+        for batch in _decoded(self.path, self._contents, self._schema):
             tiles = self._labelled(batch, row)
             row += len(tiles)
             if not len(tiles):
@@ -110,20 +142,31 @@ class TilesFile:
             last = tiles.keys[-1]
             yield tiles
 
+    @property
+    def _schema(self) -> Any:
+        """Of the columns that are read."""
+        more = self.tile_keys.names[len(PlaneKeys.names) :]
+        fields = list(SCHEMA)
+        fields[2:2] = [pa.field(name, pa.int32()) for name in more]
+        return pa.schema(fields)
+
     def _labelled(self, batch: Any, first_row: int) -> LabelledTiles:
         """Return the rows of a batch, checked."""
-        for name in COLUMNS[:3]:
+        *names, count_column = self._schema.names[:-N_LABELS]
+        for name in (*names, count_column):
             if batch.column(name).null_count:
                 raise InputError(f"{self.path}: {name} is empty in a row after {first_row:,}.")
-        x, y, count = (batch.column(name).to_numpy(zero_copy_only=False) for name in COLUMNS[:3])
+        *indexes, count = (
+            batch.column(name).to_numpy(zero_copy_only=False) for name in (*names, count_column)
+        )
         if len(count) and count.min() < 1:
             raise InputError(f"{self.path}: a count after row {first_row:,} is below 1.")
-        if self.grid is not None and not are_tiles(self.grid, x, y):
+        if self.grid is not None and not self.tile_keys.hold(self.grid, indexes):
             raise InputError(
                 f"{self.path}: a tile after row {first_row:,} is none of the grid "
                 f"{self.grid.name}: something else than gridcli has rewritten the file."
             )
-        return LabelledTiles(keys.pack(x, y), count, self._positions(batch))
+        return LabelledTiles(self.tile_keys.keys(indexes), count, self._positions(batch))
 
     def _positions(self, batch: Any) -> npt.NDArray[np.int32]:
         """Return the position of each row's hub in `hub_keys`, adding new ones."""
@@ -146,12 +189,15 @@ class TilesFile:
         return positions
 
 
-def open_tiles(path: str) -> TilesFile:
+def open_tiles(path: str, further: Callable[[Grid, Any], TileKeys] | None = None) -> TilesFile:
     """Open a file of tiles in any format that `gridcli.output.formats` writes.
 
     Parameters
     ----------
     path : str
+    further : callable, optional
+        Given the grid and the record of further dimensions (``dims``), returns what makes keys;
+        without it, tiles in more than two dimensions are refused.
 
     Raises
     ------
@@ -167,9 +213,15 @@ def open_tiles(path: str) -> TilesFile:
         raise _broken(path, error) from error
     _check_columns(path, contents)
     grid = _grid_of_record(path, contents)
+    record = contents.record or {}
+    tile_keys: TileKeys = PlaneKeys()
+    if further is not None and grid is not None and "dims" in record:
+        tile_keys = further(grid, record["dims"])
+    else:
+        _refuse_dims(path, contents)
     if grid is None:
         grid = _grid_of_keys(path, contents)
-    return TilesFile(path, contents.record or {}, grid, [], [], contents, {})
+    return TilesFile(path, record, grid, tile_keys, [], [], contents, {})
 
 
 def _check_place(path: str) -> None:
@@ -198,10 +250,8 @@ def _check_columns(path: str, contents: Contents) -> None:
             "from one run to the next. Write the tiles of one size: without --adaptive."
         )
     if names is None:
-        _refuse_dims(path, (), told)
         return
     if set(COLUMNS) <= set(names):
-        _refuse_dims(path, names, told)
         if any(names.count(name) > 1 for name in COLUMNS):
             raise InputError(f"{path}: has two columns of one name, which gridcli never writes.")
         return
@@ -221,12 +271,14 @@ def _check_columns(path: str, contents: Contents) -> None:
     )
 
 
-def _refuse_dims(path: str, names: tuple[str, ...], told: dict[str, Any]) -> None:
+def _refuse_dims(path: str, contents: Contents) -> None:
     """Refuse tiles that have more indexes than two."""
-    if "dims" in told or any(name.startswith("tile_") and name not in COLUMNS for name in names):
+    more = (name for name in contents.columns or () if name.startswith("tile_"))
+    if "dims" in (contents.record or ()) or not set(COLUMNS).issuperset(more):
         raise UsageError(
             f"{path}: holds tiles in more than two dimensions (--dims), several over each place, "
-            "where tiles of a plane are wanted. Write them without --dims."
+            "where tiles of a plane are wanted: write them without --dims. gridcli label takes "
+            "them, but not as CSV, which does not tell the dimensions."
         )
 
 
@@ -256,7 +308,7 @@ def _grid_of_record(path: str, contents: Contents) -> Grid | None:
 
 def _grid_of_keys(path: str, contents: Contents) -> Grid | None:
     """Return the grid that the first hub's key names; None where there is no hub."""
-    for batch in _decoded(path, contents):
+    for batch in _decoded(path, contents, SCHEMA):
         hub_key = batch.column(HUB_COLUMN).drop_null()
         if len(hub_key):
             key = hub_key[0].as_py()
@@ -267,19 +319,19 @@ def _grid_of_keys(path: str, contents: Contents) -> Grid | None:
     return None
 
 
-def _decoded(path: str, contents: Contents) -> Iterator[Any]:
-    """Yield the batches of a file, with `SCHEMA`; explain what goes wrong."""
-    batches = contents.batches()
+def _decoded(path: str, contents: Contents, schema: Any) -> Iterator[Any]:
+    """Yield the batches of a file, with a schema such as `SCHEMA`; explain what goes wrong."""
+    batches = contents.batches(schema)
     while True:
         try:
             batch = next(batches, None)
             if batch is None:
                 return
             batch.validate(full=True)  # what a damaged file holds may be no text, or out of bounds
-            columns = [pc.cast(batch.column(f.name), f.type) for f in SCHEMA]
+            columns = [pc.cast(batch.column(f.name), f.type) for f in schema]
         except READ_ERRORS as error:
             raise _broken(path, error) from error
-        yield pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
+        yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _broken(path: str, error: BaseException) -> InputError:

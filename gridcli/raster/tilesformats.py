@@ -30,7 +30,8 @@ SCHEMA = pa.schema(
     }
 )
 COLUMNS = tuple(SCHEMA.names)
-FEATURE_SCHEMA = pa.schema({"properties": pa.struct(list(SCHEMA))})
+N_LABELS = 2
+"""Columns of a tile's hub, the last ones; all before them are integers of the tile."""
 
 BATCH_ROWS = 1 << 16
 BLOCK_BYTES = 1 << 22
@@ -53,14 +54,14 @@ class Contents:
     needs_record : bool
         The format has a place for the record.
     batches : callable
-        Returns a fresh iterator of pyarrow.RecordBatches with the columns `COLUMNS` (of any
-        integer and text types).
+        Given a pyarrow.Schema such as `SCHEMA`, returns a fresh iterator of RecordBatches with its
+        columns (of any integer and text types).
     """
 
     columns: tuple[str, ...] | None
     record: Any
     needs_record: bool
-    batches: Callable[[], Iterator[Any]]
+    batches: Callable[[Any], Iterator[Any]]
 
 
 def open_contents(path: str) -> Contents:
@@ -81,7 +82,7 @@ def open_contents(path: str) -> Contents:
         return _open_arrow(path)
     if not head:
         if path.lower().endswith(SEQUENCE_SUFFIXES):  # a sequence of no features
-            return Contents(None, None, needs_record=False, batches=lambda: iter(()))
+            return Contents(None, None, needs_record=False, batches=lambda _: iter(()))
         raise InputError(f"{path}: empty file (0 bytes).")
     _check_end(path)
     if head.startswith((b"{", SEPARATOR)):
@@ -97,9 +98,9 @@ def _open_parquet(path: str) -> Contents:
         names = tuple(file.schema_arrow.names)
         record = _record((file.metadata.metadata or {}).get(b"gridcli"))
 
-    def batches() -> Iterator[Any]:
+    def batches(schema: Any) -> Iterator[Any]:
         with open_file() as file:
-            yield from file.iter_batches(BATCH_ROWS, columns=list(COLUMNS), use_threads=False)
+            yield from file.iter_batches(BATCH_ROWS, columns=schema.names, use_threads=False)
 
     return Contents(names, record, needs_record=True, batches=batches)
 
@@ -108,9 +109,10 @@ def _open_arrow(path: str) -> Contents:
     with pa.OSFile(path) as source, pa.ipc.open_file(source) as reader:
         schema = reader.schema
 
-    def batches() -> Iterator[Any]:
+    def batches(wanted: Any) -> Iterator[Any]:
         options = pa.ipc.IpcReadOptions(
-            included_fields=[schema.get_field_index(name) for name in COLUMNS], use_threads=False
+            included_fields=[schema.get_field_index(name) for name in wanted.names],
+            use_threads=False,
         )
         with pa.OSFile(path) as source, pa.ipc.open_file(source, options=options) as reader:
             for i in range(reader.num_record_batches):
@@ -152,17 +154,17 @@ def _open_csv(path: str) -> Contents:
     except (ValueError, csv.Error):
         raise _no_tiles(path) from None
     if not set(COLUMNS) <= set(names):
-        return Contents(tuple(names), None, needs_record=False, batches=lambda: iter(()))
+        return Contents(tuple(names), None, needs_record=False, batches=lambda _: iter(()))
 
-    def batches() -> Iterator[Any]:
+    def batches(schema: Any) -> Iterator[Any]:
         # Block by block: Arrow's own streaming reader reads far ahead.
         for block in _blocks_of_lines(path, len(header)):
-            yield from _parsed_csv(block, names)
+            yield from _parsed_csv(block, names, schema)
 
     return Contents(tuple(names), None, needs_record=False, batches=batches)
 
 
-def _parsed_csv(block: bytes, names: list[str]) -> Iterator[Any]:
+def _parsed_csv(block: bytes, names: list[str], schema: Any) -> Iterator[Any]:
     """Yield lines of CSV as record batches."""
     table = pyarrow.csv.read_csv(
         pa.BufferReader(block),
@@ -170,8 +172,8 @@ def _parsed_csv(block: bytes, names: list[str]) -> Iterator[Any]:
             column_names=names, block_size=len(block) + 1, use_threads=False
         ),
         convert_options=pyarrow.csv.ConvertOptions(
-            include_columns=COLUMNS,
-            column_types=SCHEMA,
+            include_columns=schema.names,
+            column_types=schema,
             null_values=[""],
             strings_can_be_null=True,
         ),
@@ -202,7 +204,7 @@ def _open_features(path: str) -> Contents:
         names,
         record,
         needs_record=True,
-        batches=lambda: _features(path, begin, is_collection=is_collection),
+        batches=lambda schema: _features(path, begin, schema, is_collection=is_collection),
     )
 
 
@@ -211,7 +213,7 @@ def _columns_of_layer(name: object) -> tuple[str, ...] | None:
     return None if name == "tiles" else ("hub_key",) if name in {"hubs", "clusters"} else ()
 
 
-def _features(path: str, begin: int, *, is_collection: bool) -> Iterator[Any]:
+def _features(path: str, begin: int, schema: Any, *, is_collection: bool) -> Iterator[Any]:
     """Yield the properties of the features as record batches."""
     is_over = False
     for block in _blocks_of_lines(path, begin):
@@ -227,7 +229,7 @@ def _features(path: str, begin: int, *, is_collection: bool) -> Iterator[Any]:
             features = features.replace(b"},\n", b"}\n")
         features = features.replace(SEPARATOR, b"")
         if features.strip():
-            yield from _parsed(path, features)
+            yield from _parsed(path, features, schema)
     if is_collection and not is_over:
         raise InputError(f"{path}: is truncated: the end of its features is missing. Make it anew.")
 
@@ -242,36 +244,37 @@ def _check_tail(path: str, tail: bytes) -> None:
         ) from None
 
 
-def _parsed(path: str, features: bytes) -> Iterator[Any]:
+def _parsed(path: str, features: bytes, schema: Any) -> Iterator[Any]:
     """Yield the properties of features, one a line."""
     try:
         table = pyarrow.json.read_json(
             pa.BufferReader(features),
             read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=LONGEST_LINE),
             parse_options=pyarrow.json.ParseOptions(
-                explicit_schema=FEATURE_SCHEMA, unexpected_field_behavior="ignore"
+                explicit_schema=pa.schema({"properties": pa.struct(list(schema))}),
+                unexpected_field_behavior="ignore",
             ),
         )
     except pa.ArrowException:  # an integer beyond 2^53 written as a string, or damage
-        yield _parsed_in_python(path, features)
+        yield _parsed_in_python(path, features, schema)
         return
     for batch in table.to_batches():
         properties = batch.column("properties")
-        yield pa.RecordBatch.from_arrays(properties.flatten(), schema=SCHEMA)
+        yield pa.RecordBatch.from_arrays(properties.flatten(), schema=schema)
 
 
-def _parsed_in_python(path: str, features: bytes) -> Any:
+def _parsed_in_python(path: str, features: bytes, schema: Any) -> Any:
     """Return the properties of features, whose integers may be strings."""
-    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+    columns: dict[str, list[Any]] = {name: [] for name in schema.names}
     try:
         for line in features.splitlines():
             properties = json.loads(line)["properties"]
-            for name in COLUMNS[:3]:
+            for name in schema.names[:-N_LABELS]:
                 columns[name].append(_integer(properties[name]))
             hub_id = properties["hub_id"]
             columns["hub_id"].append(None if hub_id is None else _integer(hub_id))
             columns["hub_key"].append(properties["hub_key"])
-        return pa.RecordBatch.from_pydict(columns, schema=SCHEMA)
+        return pa.RecordBatch.from_pydict(columns, schema=schema)
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError, pa.ArrowException):
         raise InputError(
             f"{path}: a line of it is no feature of a tile: the file is damaged, or something "

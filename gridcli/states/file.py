@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
+from gridcli.dims.columns import TileColumns
 from gridcli.errors import InputError
 from gridcli.points.arrow import READ_ERRORS
-from gridcli.states.columns import TileColumns
 from gridcli.states.content import DIGEST_BYTES, GROUP_ROWS, content_hash, rows_digests
 from gridcli.states.info import KIND, StateInfo, check_version, decompress, from_record
 from gridcli.states.seal import check_seal

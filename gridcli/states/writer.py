@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gridcli.states.columns import TileColumns
+from gridcli.dims.columns import TileColumns
 from gridcli.states.content import GROUP_ROWS, canonical_json, content_hash, rows_digests
 from gridcli.states.info import StateInfo, compress, to_record
 from gridcli.states.seal import SealingSink

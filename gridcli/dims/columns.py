@@ -1,4 +1,4 @@
-"""How tiles stand in a state file: as indexes, a column each, instead of keys."""
+"""How tiles stand in files: as indexes, a column each, instead of keys."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from gridcli.dims.grid import DimsGrid
 from gridcli.grid.keys import pack, unpack
+from gridcli.grid.validity import are_tiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gridcli.dims.grid import DimsGrid
+    from gridcli.grid.grid import Grid
 
 Int32s = npt.NDArray[np.int32]
 UInt64s = npt.NDArray[np.uint64]
@@ -55,3 +57,23 @@ class TileColumns:
         if self.dims is None:
             return pack(x, y)
         return self.dims.keys(pack(x, y), [index.astype(np.int64) for index in bins])
+
+    def hold(self, grid: Grid, indexes: Sequence[Int32s]) -> bool:
+        """Whether all tiles are of the grid, and their bins within those of the axes."""
+        x, y, *bins = indexes
+        axes = () if self.dims is None else self.dims.axes
+        return are_tiles(grid, x, y) and all(
+            bool(np.all((index >= axis.first) & (index < axis.first + axis.bins)))
+            for axis, index in zip(axes, bins, strict=True)
+        )
+
+
+def columns_in_dims(plane: Grid, record: Any) -> TileColumns:
+    """Return the columns of tiles of a plane and the axes of a record; see `DimsGrid`.
+
+    Raises
+    ------
+    InputError
+        The record is of no axes that this version knows.
+    """
+    return TileColumns(DimsGrid.from_description(plane, record))
