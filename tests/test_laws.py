@@ -172,7 +172,7 @@ class StingyBudget:
 def test_only_the_rows_and_no_limit_decide_the_bytes(tmp_path, monkeypatch, relaxed):
     monkeypatch.setattr("gridcli.tiles.group.FIRST_CAPACITY", 5)
     monkeypatch.setattr("gridcli.tiles.group.SURE_CAPACITY", 0)
-    monkeypatch.setattr("gridcli.raster.run.BYTES_PER_CLUSTERED_TILE", 1_000)
+    monkeypatch.setattr("gridcli.raster.significant.BYTES_PER_CLUSTERED_TILE", 1_000)
     monkeypatch.setattr("gridcli.tiles.merge.MOST_ROWS", 300)
     monkeypatch.setattr("gridcli.tiles.merge.FEWEST_ROWS", 300)
     rng = np.random.default_rng(3)

@@ -128,7 +128,7 @@ def test_bytes_do_not_depend_on_memory_threads_or_blocks(monkeypatch):
         monkeypatch.setattr(module, "PIECE", int(random.integers(1, 5_000)))
         with Workspace(1 + trial % 3) as space:
             if trial % 2:
-                monkeypatch.setattr("gridcli.raster.run.BYTES_PER_CLUSTERED_TILE", 1_000)
+                monkeypatch.setattr("gridcli.raster.significant.BYTES_PER_CLUSTERED_TILE", 1_000)
                 monkeypatch.setattr(module, "BYTES_PER_SUBTILE", 300_000)
                 monkeypatch.setattr(space, "budget", StingyBudget(spills=trial == 1))
             found = refined(grid, count, options, space, rows_per_block=[99999, 50, 7, 1000][trial])

@@ -15,7 +15,8 @@ from gridcli.grid.keys import pack
 from gridcli.raster.cluster import cluster
 from gridcli.raster.relax import rows as module
 from gridcli.raster.relax.rows import Relaxation, relaxed_tiles
-from gridcli.raster.run import ClusterOptions, significant_tiles
+from gridcli.raster.run import ClusterOptions
+from gridcli.raster.significant import significant_tiles
 from gridcli.raster.spool import TileSpool
 from gridcli.runtime.spill import SpillFile
 from gridcli.runtime.workspace import Workspace

@@ -167,7 +167,8 @@ def _on_one_grid(run: _Run, m: int, older: TilesFile | None) -> _Found:
     """Find the hubs of the state's tiles, joined M by M."""
     from gridcli.raster.coarsen import coarser_blocks
     from gridcli.raster.naming import take_over
-    from gridcli.raster.run import ClusterOptions, cluster_tiles, significant_tiles, timed
+    from gridcli.raster.run import ClusterOptions, cluster_tiles, timed
+    from gridcli.raster.significant import significant_tiles
 
     seconds: dict[str, float] = {}
     grid = run.source.grid.coarsened(m)

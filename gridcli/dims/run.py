@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gridcli.points.reader import PointReader
     from gridcli.points.rejects import RejectsWriter
     from gridcli.raster.counting import Checkpointing
-    from gridcli.raster.run import EachBlock
+    from gridcli.raster.significant import EachBlock
     from gridcli.runtime.progress import Progress
     from gridcli.runtime.signals import StopFlag
     from gridcli.runtime.workspace import Workspace

@@ -27,7 +27,8 @@ from gridcli.errors import UsageError
 from gridcli.grid import keys as tile_keys
 from gridcli.raster.coarsen import coarser_blocks
 from gridcli.raster.rims import FinerHubs, surrounded_places
-from gridcli.raster.run import ClusterOptions, cluster_tiles, significant_tiles, timed
+from gridcli.raster.run import ClusterOptions, cluster_tiles, timed
+from gridcli.raster.significant import significant_tiles
 from gridcli.tiles.runs.spilled import RunWriter, spill_run
 
 if TYPE_CHECKING:

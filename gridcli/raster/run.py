@@ -22,28 +22,24 @@ from gridcli.raster.refine import (
     refine_hubs,
     subtiles_per_side,
 )
-from gridcli.raster.relax.rows import Relaxation, relaxed_tiles
-from gridcli.raster.spool import TileSpool
+from gridcli.raster.relax.rows import Relaxation
+from gridcli.raster.significant import significant_tiles, told_blocks
 from gridcli.runtime.precompile import compile_ahead
 from gridcli.runtime.workers import call
 from gridcli.tiles.merge import merge_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    import numpy as np
-    import numpy.typing as npt
+    from collections.abc import Iterable, Sequence
 
     from gridcli.points.reader import PointReader
     from gridcli.points.rejects import RejectsWriter
+    from gridcli.raster.significant import EachBlock
     from gridcli.runtime.progress import Progress
     from gridcli.runtime.signals import StopFlag
     from gridcli.runtime.workspace import Workspace
     from gridcli.tiles.merge import Counted
     from gridcli.tiles.runs import SortedRun
     from gridcli.tiles.tiles import TileBlocks
-
-    EachBlock = Callable[[npt.NDArray[np.uint64], npt.NDArray[np.int64]], None]
 
 LATER_KERNELS = (
     "gridcli.tiles.kernels:append_to_group",
@@ -54,10 +50,6 @@ LATER_KERNELS = (
 )
 """What a first run compiles beside its reading, in this order."""
 RELAX_KERNELS = ("gridcli.raster.relax.kernels",)
-
-BYTES_PER_CLUSTERED_TILE = 160
-"""Memory for each tile that is agglomerated as part of one slice, and described: measured 70 to
-100, and as much again for what the layers take."""
 
 
 @dataclass(frozen=True)
@@ -201,68 +193,6 @@ def find_hubs(
     return RasterResult(hubs, counts, drained.distinct, drained.largest, seconds)
 
 
-def significant_tiles(
-    blocks: Iterable[Counted],
-    grid: Grid,
-    tau: int,
-    space: Workspace,
-    relaxation: Relaxation | None = None,
-    *,
-    each_block: EachBlock | None = None,
-    stop: StopFlag | None = None,
-) -> TileBlocks:
-    """Return the tiles of ascending blocks that hold at least `tau` points, or count all the same.
-
-    Parameters
-    ----------
-    blocks : iterable of keys and counts
-    grid : Grid
-    tau : int
-    space : Workspace
-        Its spill file takes the tiles if they are too many.
-    relaxation : Relaxation or None
-        Which tiles with fewer points count too.
-    each_block : callable, optional
-        Called with the keys and counts of every block as it comes.
-    stop : StopFlag, optional
-
-    Raises
-    ------
-    ResourceError
-        The disk is full, or a row is too long for what `relaxation` needs.
-    Interrupted
-        A signal arrived.
-    """
-    keep_tiles = space.budget.room // BYTES_PER_CLUSTERED_TILE
-    with_kinds = relaxation is not None
-    spool = TileSpool(grid, space.spill, keep_tiles=keep_tiles, with_kinds=with_kinds)
-    if each_block is not None:
-        blocks = _told(blocks, each_block)
-    if relaxation is not None:
-        room = space.budget.room
-        for tiles in relaxed_tiles(
-            blocks, grid, tau, relaxation, threads=space.threads, memory_bytes=room
-        ):
-            if stop is not None:
-                stop.check()
-            spool.add_tiles(tiles)
-        return spool.finish()
-    for keys, counts in blocks:
-        chosen = counts >= tau
-        if chosen.all():
-            spool.add(keys, counts)
-        else:
-            spool.add(keys[chosen], counts[chosen])
-    return spool.finish()
-
-
-def _told(blocks: Iterable[Counted], each_block: EachBlock) -> Iterator[Counted]:
-    """Yield the blocks, each when it has been told."""
-    for keys, counts in blocks:
-        each_block(keys, counts)
-        yield keys, counts
-
-
 def cluster_tiles(
     tiles: TileBlocks,
     options: ClusterOptions,
@@ -356,7 +286,7 @@ def cluster_refined(
         )
 
     with timed(seconds, "coarsen"):
-        told = read() if each_block is None else _told(read(), each_block)
+        told = read() if each_block is None else told_blocks(read(), each_block)
         blocks = coarsened_blocks(told, m, space, least=options.least_count, stop=stop)
         tiles = significant_tiles(blocks, grid, options.tau, space, options.relaxation, stop=stop)
     hubs = cluster_tiles(tiles, options, space, stop=stop, seconds=seconds)

@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from gridcli.errors import ResourceError, UsageError
 from gridcli.raster.coarsen import coarser_blocks
-from gridcli.raster.run import ClusterOptions, cluster_tiles, significant_tiles
+from gridcli.raster.run import ClusterOptions, cluster_tiles
+from gridcli.raster.significant import significant_tiles
 from gridcli.tiles.tiles import Tiles
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from gridcli.raster.explain.place import (
     tiles_around,
 )
 from gridcli.raster.neighbours import INT32
-from gridcli.raster.run import cluster_tiles, significant_tiles
+from gridcli.raster.run import cluster_tiles
+from gridcli.raster.significant import significant_tiles
 
 if TYPE_CHECKING:
     from gridcli.grid.grid import Grid
