@@ -128,9 +128,9 @@ def test_json(gridcli) -> None:
 
 
 HUB = """\
-Hub g4/0/0 has 3 tiles with 22 points in all (tau 6, mu 1). Most of them, 9, lie in tile 0,0 of \
-grid g4 (latitude 0 to 0.0001, longitude 0 to 0.0001). The weakest that holds it together is tile \
-1,0 of grid g4 (latitude 0 to 0.0001, longitude 0.0001 to 0.0002), with 6 points.
+Hub g4/0/0 has 3 tiles with 22 points in all (tau 6, mu 1). Its fullest, with 9 points, is tile \
+0,0 of grid g4 (latitude 0 to 0.0001, longitude 0 to 0.0001). The weakest that holds it \
+together is tile 1,0 of grid g4 (latitude 0 to 0.0001, longitude 0.0001 to 0.0002), with 6 points.
 
 what would change           from
 it is 2 hubs                tau 7 on
@@ -241,3 +241,12 @@ def test_tiles_of_more_than_two_dimensions_are_no_source(gridcli, sample_csv) ->
     outcome = gridcli("explain", "dims.parquet", "--at", IN_HUB)
     assert outcome.code == 2
     assert "gridcli explain looks at tiles of a plane" in outcome.err
+
+
+def test_tiles_that_a_window_added(gridcli) -> None:
+    made = ("--tau", "7", "--mu", "2", "--window", "-o", "hubs.csv", "--tiles", "window.parquet")
+    assert gridcli("agglomerate", "day.parquet", *made, "-q").code == 0
+    outcome = gridcli("explain", "window.parquet", "--at", "0.00095,0.00105")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "holds fewer than 7 points" in outcome.out
+    assert "made with --window gaps" in outcome.out

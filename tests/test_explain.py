@@ -389,6 +389,15 @@ def test_a_hub_that_is_too_large(monkeypatch) -> None:
         explained_hub(G4, block(0, 0, 4), {(0, 0)}, ClusterOptions())
 
 
+def test_too_many_tiles_within_reach(monkeypatch) -> None:
+    count = block(0, 0, 9, 9)
+    monkeypatch.setattr("gridcli.raster.explain.flood.MOST_SEEN", 81)
+    assert explained(G4, count, (0, 0), ClusterOptions(5, 1, 9)).is_in_hub
+    monkeypatch.setattr("gridcli.raster.explain.flood.MOST_SEEN", 80)
+    with pytest.raises(ResourceError, match="within --delta 9 of those"):
+        explained(G4, count, (0, 0), ClusterOptions(5, 1, 9))
+
+
 # --- Files of tiles -------------------------------------------------------------------------------
 
 

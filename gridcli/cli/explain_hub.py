@@ -61,12 +61,7 @@ class HubAnswer:
         from rich.table import Table
 
         found = self.found
-        click.echo(
-            f"Hub {found.hub_key} has {many(found.tiles, 'tile')} with "
-            f"{many(found.points, 'point')} in all (tau {found.options.tau:,}, mu "
-            f"{found.options.mu:,}). Most of them, {found.fullest.count:,}, lie in "
-            f"{tile_words(found.fullest, found.grid)}. {' '.join(_weakest(found))}"
-        )
+        click.echo(" ".join([*_what(found), *_weakest(found)]))
         click.echo()
         table = Table(box=None, pad_edge=False, header_style="bold")
         for name in ("what would change", "from"):
@@ -81,6 +76,14 @@ class HubAnswer:
 
 def _join_record(join: Join) -> dict[str, Any]:
     return {**change_record(join.change), "hub_key": join.hub_key}
+
+
+def _what(found: HubExplanation) -> Iterator[str]:
+    """Yield how large the hub is, and where its middle is."""
+    options, count = found.options, found.fullest.count or 0
+    yield f"Hub {found.hub_key} has {many(found.tiles, 'tile')} with"
+    yield f"{many(found.points, 'point')} in all (tau {options.tau:,}, mu {options.mu:,})."
+    yield f"Its fullest, with {many(count, 'point')}, is {tile_words(found.fullest, found.grid)}."
 
 
 def _weakest(found: HubExplanation) -> Iterator[str]:

@@ -9,6 +9,8 @@ from gridcli.cli.explain_place import PlaceAnswer, place_of
 from gridcli.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gridcli.cli.explain import Request
     from gridcli.raster.run import ClusterOptions
     from gridcli.raster.tilesfile import TilesFile
@@ -38,19 +40,33 @@ def answer(request: Request) -> PlaceAnswer | HubAnswer:
             "format that carries a record of the run, such as .parquet or .geojson."
         )
     options = _options(request, file)
-    note = (
-        "A file of tiles holds those of the hubs and other significant ones, so it can tell "
-        "neither of a smaller tau nor of coarser tiles. A state can: gridcli contract INPUTS -o "
-        "day.state.parquet, then gridcli explain day.state.parquet with the same options."
-    )
+    notes = tuple(_notes(file))
     of_file, stop = (file, file.grid), request.stop
     with request.resources.workspace() as space:
         if request.at is None:
             hub = explain_hub_in_tiles(*of_file, request.hub or "", options, space, stop=stop)
-            return HubAnswer("tiles", file.path, hub, (note,))
+            return HubAnswer("tiles", file.path, hub, notes)
         place = place_of(request.at, file.grid)
         found = explain_in_tiles(*of_file, place, options, space, stop=stop)
-        return PlaceAnswer("tiles", file.path, found, (note,))
+        return PlaceAnswer("tiles", file.path, found, notes)
+
+
+def _notes(file: TilesFile) -> Iterator[str]:
+    """Yield what is to be known about a file of tiles."""
+    from gridcli.raster.explain.tilesfile import RELAXATIONS
+
+    yield (
+        "A file of tiles holds those of the hubs and other significant ones, so it can tell "
+        "neither of a smaller tau nor of coarser tiles. A state can: gridcli contract INPUTS -o "
+        "day.state.parquet, then gridcli explain day.state.parquet with the same options."
+    )
+    relaxed = [kind for kind in RELAXATIONS if file.record.get(kind) is not None]
+    if relaxed:
+        made = " ".join(f"--{kind} {file.record[kind]}" for kind in relaxed)
+        yield (
+            f"This file was made with {made}, by which tiles below tau count: so it cannot tell "
+            "of a larger tau either, and a state is explained without it."
+        )
 
 
 def _options(request: Request, file: TilesFile) -> ClusterOptions:

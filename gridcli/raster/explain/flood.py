@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
+from gridcli.errors import ResourceError
 from gridcli.raster.explain.lookup import count_of, indexes_of, key_of
 from gridcli.raster.neighbours import neighbour_ranges
 
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 FLOOD_TILES = 20_000
 """A flood ends here, after about a second: larger components are counted by clustering all."""
+
+
+MOST_SEEN = 1_000_000
+"""Tiles within delta of those of a flood, some 150 bytes each."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,8 @@ def fullest_first(
 
     Raises
     ------
+    ResourceError
+        Too many tiles lie within `delta`.
     Interrupted
         A signal arrived.
     """
@@ -95,6 +102,11 @@ def fullest_first(
             if other not in seen:
                 seen.add(other)
                 heappush(waiting, (-count, other))
+        if len(seen) > MOST_SEEN:
+            raise ResourceError(
+                f"more than {MOST_SEEN:,} tiles lie within --delta {delta:,} of those that hang "
+                "together here, too many to be looked at. Explain it with a smaller --delta."
+            )
 
 
 def flood(
@@ -119,6 +131,8 @@ def flood(
 
     Raises
     ------
+    ResourceError
+        Too many tiles lie within delta.
     Interrupted
         A signal arrived.
     """
