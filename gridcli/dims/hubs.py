@@ -129,7 +129,8 @@ def find_dims_hubs(
     smallest[hub_inside[::-1]] = np.arange(len(inside))[::-1]
     corners = np.column_stack([x[inside][smallest], y[inside][smallest]])
     corners = np.column_stack([corners, *(index[smallest] for index in bins)])
-    keys = ["/".join([grid.name, *map(str, corner)]) for corner in corners.tolist()]
+    name = grid.name
+    keys = ["/".join([name, *map(str, corner)]) for corner in corners.tolist()]
     return DimsHubs(
         tiles=tiles,
         hub=hub,

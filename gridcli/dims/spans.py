@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from gridcli.dims.agglomerate import starts_of
+
 if TYPE_CHECKING:
     from gridcli.dims.axes import Axis
 
@@ -31,7 +33,8 @@ def spans_of(
     index : ndarray of int32, shape (n,)
         Bin of each tile.
     """
-    pairs = np.unique(hub.astype(np.int64) * axis.bins + (index - axis.first))
+    pairs = np.sort(hub.astype(np.int64) * axis.bins + (index - axis.first))
+    pairs = pairs[starts_of(pairs)[:-1]]
     of, position = np.divmod(pairs, axis.bins)
     starts = np.flatnonzero(np.diff(of, prepend=-1))
     ends = np.append(starts[1:], len(of))[: len(starts)] - 1
