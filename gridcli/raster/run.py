@@ -49,6 +49,7 @@ LATER_KERNELS = (
     "gridcli.tiles.kernels",
 )
 """What a first run compiles beside its reading, in this order."""
+HOPS_KERNELS = ("gridcli.raster.hops.kernels",)
 RELAX_KERNELS = ("gridcli.raster.relax.kernels",)
 
 
@@ -163,7 +164,11 @@ def find_hubs(
         A signal arrived.
     """
     is_relaxed = options.relaxation is not None
-    compile_ahead((*LATER_KERNELS, *RELAX_KERNELS) if is_relaxed else LATER_KERNELS)
+    compile_ahead(
+        LATER_KERNELS
+        + (HOPS_KERNELS if grid.rows_differ else ())
+        + (RELAX_KERNELS if is_relaxed else ())
+    )
     seconds: dict[str, float] = {}
     counted = grid if options.refine is None else finer_grid(grid, options.refine)
     with timed(seconds, "contract"), finer_indexes_explained(options.refine):

@@ -25,19 +25,14 @@ Int64s = npt.NDArray[np.int64]
 
 
 @part
-def _find(parent: Int32s, tile: int) -> int:
-    """Return the root of a tile's tree; paths are halved on the way."""
-    while parent[tile] != tile:
-        parent[tile] = parent[parent[tile]]
-        tile = parent[tile]
-    return tile
-
-
-@part
 def _join(parent: Int32s, a: int, b: int) -> None:
-    """Join two trees: the root of one is hung below the other, if that is a smaller tile."""
-    a = _find(parent, a)
-    b = _find(parent, b)
+    """Join two trees: the larger root is hung below the smaller; paths are halved on the way."""
+    while parent[a] != a:
+        parent[a] = parent[parent[a]]
+        a = parent[a]
+    while parent[b] != b:
+        parent[b] = parent[parent[b]]
+        b = parent[b]
     parent[max(a, b)] = min(a, b)
 
 
@@ -203,39 +198,24 @@ def join_uneven_rows(
                 parent[tile] = parent[tile - 1] if x[tile] - x[tile - 1] <= delta else tile
             if x[begin] + _columns(table, y) - x[end - 1] <= delta:
                 _join(parent, begin, end - 1)
-            if _detours_help(table, y, delta):
-                _join_reached(x, parent, table, begin, end, y, begin, end, y, delta, chebyshev)
-        for above in range(min(row, high) - 1, low - 1, -1):
+        # With the row itself, where ways nearer to the pole reach farther than hops within it.
+        for above in range(min(row, high - 1), low - 1, -1):
             other_y = np.int64(row_y[above])
             if y - other_y > delta:
                 break
-            begin_other = row_start[above]
-            end_other = row_start[above + 1]
-            if other_y >= 0:  # it is nearer to the equator
-                _join_reached(
-                    x,
-                    parent,
-                    table,
-                    begin_other,
-                    end_other,
-                    other_y,
-                    begin,
-                    end,
-                    y,
-                    delta,
-                    chebyshev,
-                )
-            else:
-                _join_reached(
-                    x,
-                    parent,
-                    table,
-                    begin,
-                    end,
-                    y,
-                    begin_other,
-                    end_other,
-                    other_y,
-                    delta,
-                    chebyshev,
-                )
+            if above == row and not _detours_help(table, y, delta):
+                continue
+            base, other = (above, row) if other_y >= 0 else (row, above)  # the base is equatorward
+            _join_reached(
+                x,
+                parent,
+                table,
+                row_start[base],
+                row_start[base + 1],
+                np.int64(row_y[base]),
+                row_start[other],
+                row_start[other + 1],
+                np.int64(row_y[other]),
+                delta,
+                chebyshev,
+            )
