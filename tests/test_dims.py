@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pyarrow as pa
@@ -44,11 +45,12 @@ def periods_of(grid: DimsGrid) -> tuple[int, ...]:
 def tiles_in_dims(draw: st.DrawFn) -> tuple[DimsGrid, list[tuple[int, ...]], list[int]]:
     """Tiles (y, x, bins) of a small world on both sides of 180 degrees, and their counts."""
     grid = DimsGrid(draw(st.sampled_from(PLANES)), draw(st.sampled_from(AXES)))
-    columns = st.integers(-4, 4).map(lambda x: (x + 180 + 180) % 360 - 180)
+    columns = st.integers(-2, 2).map(lambda x: (x + 180 + 180) % 360 - 180)
     if grid.plane.planar:
-        columns = st.integers(-4, 4)
-    bins = [st.integers(a.first, a.first + a.bins - 1) for a in grid.axes]
-    tile = st.tuples(st.integers(-3, 3), columns, *bins)
+        columns = st.integers(-2, 2)
+    # Few places and bins, on both sides of where a circle begins, so that there are neighbours.
+    bins = [st.integers(-3, 2).map(lambda k, a=a: a.first + k % a.bins) for a in grid.axes]
+    tile = st.tuples(st.integers(-1, 1), columns, *bins)
     tiles = sorted(draw(st.sets(tile, max_size=40)))
     return grid, tiles, draw(st.lists(st.integers(5, 9), min_size=len(tiles), max_size=len(tiles)))
 
@@ -158,6 +160,18 @@ def test_bins_of_times_are_those_of_the_clock(rows, kind, prec, tz):
     (piece,) = DimsProjector(grid, Selection()).pieces(batch)
     expected = [naive.clock_bin(m, kind, prec, tz, each) for m, each in rows]
     assert grid.unpack(piece.keys)[2].tolist() == expected
+
+
+@pytest.mark.parametrize("lon", [0.0, 15.0, -75.0, 11.9, -0.1, 171.3, 200.1, 359.99])
+def test_the_sun_is_right_to_the_millisecond(lon):
+    axis = time_axis("hour", "when", "0", "solar")
+    grid = DimsGrid(Grid.degrees(0), (axis,))
+    offset = round(Fraction(repr(lon)) * 240_000) % 86_400_000
+    midnight = (86_400_000 - offset) * 1000
+    when = pa.array([midnight - 1, midnight]).view(pa.timestamp("us"))
+    batch = PointBatch(np.full(2, lon), np.full(2, 45.5), table=pa.record_batch({"when": when}))
+    (piece,) = DimsProjector(grid, Selection()).pieces(batch)
+    assert grid.unpack(piece.keys)[2].tolist() == [23, 0]
 
 
 @given(

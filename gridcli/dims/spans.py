@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gridcli.dims.agglomerate import starts_of
+from gridcli.raster.gaps import beyond_widest_gaps
 
 if TYPE_CHECKING:
     from gridcli.dims.axes import Axis
 
-Int64s = npt.NDArray[np.int64]
 Float64s = npt.NDArray[np.float64]
 
 
@@ -36,26 +36,9 @@ def spans_of(
     pairs = np.sort(hub.astype(np.int64) * axis.bins + (index - axis.first))
     pairs = pairs[starts_of(pairs)[:-1]]
     of, position = np.divmod(pairs, axis.bins)
-    starts = np.flatnonzero(np.diff(of, prepend=-1))
-    ends = np.append(starts[1:], len(of))[: len(starts)] - 1
-    first, last = position[starts], position[ends]
-    if axis.is_cyclic and len(starts):
-        first, last = _beyond_gaps(of, position, starts, ends, axis.bins)
+    if axis.is_cyclic:
+        _, first, last = beyond_widest_gaps(of, position, position, axis.bins)
+    else:
+        starts = starts_of(of)
+        first, last = position[starts[:-1]], position[starts[1:] - 1]
     return axis.edges(first + axis.first), axis.edges(last + axis.first + 1)
-
-
-def _beyond_gaps(
-    of: Int64s, position: Int64s, starts: Int64s, ends: Int64s, period: int
-) -> tuple[Int64s, Int64s]:
-    """Return the first and the last position of each hub, going on from its widest gap."""
-    following = np.append(position[1:], 0)
-    following[ends] = position[starts] + period
-    steps = following - position
-    widest = np.maximum.reduceat(steps, starts)
-    first, last = position[starts], position[ends]
-    crosses = widest > steps[ends]
-    candidates = np.flatnonzero(steps == np.where(crosses, widest, -1)[of])
-    crossing, earliest = np.unique(of[candidates], return_index=True)
-    first[crossing] = following[candidates[earliest]]
-    last[crossing] = position[candidates[earliest]]
-    return first, last

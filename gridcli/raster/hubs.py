@@ -12,6 +12,7 @@ from gridcli.errors import UsageError
 from gridcli.grid.ellipsoid import radii_of_curvature, row_areas, tile_side
 from gridcli.grid.ring import Ring
 from gridcli.raster.agglomerate import rows_of
+from gridcli.raster.gaps import beyond_widest_gaps
 from gridcli.raster.labels import labelled_blocks
 from gridcli.raster.model import Hubs
 
@@ -154,19 +155,8 @@ def _columns_of(labelled: _LabelledTiles, x_min: Int64s, x_max: Int64s) -> tuple
         is_wide[:-1] = x_max - x_min > around - (x_max - x_min)
     if not is_wide.any():  # no gap within can be wider than the one from x_max to x_min
         return x_min, x_max
-    hub, first, last = _covered(labelled, is_wide)
-    starts = np.flatnonzero(np.diff(hub, prepend=-1))
-    ends = np.append(starts[1:], len(hub)) - 1
-    following = np.append(first[1:], 0)
-    following[ends] = first[starts] + around
-    steps = following - last
-    widest = np.maximum.reduceat(steps, starts)
-    crosses = widest > steps[ends]  # otherwise the widest gap, or one of them, is at 180 degrees
-    wanted = np.repeat(np.where(crosses, widest, -1), ends - starts + 1)
-    candidates = np.flatnonzero(steps == wanted)
-    crossing, at = np.unique(hub[candidates], return_index=True)
-    x_min[crossing] = following[candidates[at]]
-    x_max[crossing] = last[candidates[at]]
+    hub, west, east = beyond_widest_gaps(*_covered(labelled, is_wide), around)
+    x_min[hub], x_max[hub] = west, east
     return x_min, x_max
 
 
