@@ -237,11 +237,14 @@ def test_what_does_not_go_with_dimensions(gridcli, yard, options, message):
     assert message in outcome.err
 
 
-@pytest.mark.parametrize("options", [["--tz", "UTC"], ["--range", "speed=0:9"]])
-def test_clock_and_ranges_need_dimensions(gridcli, yard, options):
+@pytest.mark.parametrize(
+    "options", [["--tz", "UTC"], ["--range", "speed=0:9"], ["--prec", "4,4,0"]]
+)
+def test_clock_ranges_and_precisions_need_dimensions(gridcli, yard, options):
     outcome = gridcli("raster", "yard.csv", "-o", "h.csv", *options)
     assert outcome.code == 2
-    assert "goes with --dims" in outcome.err
+    outcome.assert_one_paragraph()
+    assert "with --dims" in outcome.err
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "geojson", "geojsonl", "arrow"])
@@ -315,3 +318,15 @@ def test_tiles_whose_bins_are_changed_are_found_out(gridcli, yard):
     outcome = gridcli("label", "changed.parquet", "yard.csv", "-o", "labelled.csv")
     assert outcome.code == 3
     outcome.assert_one_paragraph()
+
+
+@pytest.mark.parametrize(
+    "command", [["diff", "old.parquet", "old.parquet"], ["explain", "old.parquet", "--at", "57,12"]]
+)
+def test_commands_for_tiles_of_a_plane_say_so(gridcli, yard, command):
+    made = gridcli("raster", "yard.csv", *YARD, "-o", "h.csv", "--tiles", "old.parquet", "-q")
+    assert made.code == 0, made.err
+    outcome = gridcli(*command)
+    assert outcome.code == 2
+    outcome.assert_one_paragraph()
+    assert "more than two dimensions (--dims)" in outcome.err

@@ -77,6 +77,11 @@ class DimsChoice:
             The dimensions are not understood, or do not go together.
         """
         if self.dims is None:
+            if size.prec is not None and "," in size.prec:
+                raise UsageError(
+                    f"--prec {size.prec} gives several precisions: name the dimensions that they "
+                    "are of with --dims, or give one."
+                )
             return size.grid(planar=planar), None
 
         from gridcli.dims.grid import DimsGrid
