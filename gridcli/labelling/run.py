@@ -173,8 +173,9 @@ class _Job:
         self.sample: PointBatch | None = None
         self.counts = RowCounts()
         self.in_hubs = self.written = 0
+        told = [pa.field("hub", pa.int32()), pa.field("why", pa.uint8())]
         self.row_schema = pa.schema(
-            [*labelling.columns.schema, pa.field("hub", pa.int32()), pa.field("why", pa.uint8())]
+            [*labelling.columns.schema, *(told if labelling.keep_noise else told[:1])]
         )
         """Of rows on their way: hubs by position, reasons by number."""
         self._writer = writer
@@ -220,16 +221,16 @@ class _Job:
 
     def _named(self, rows: Any) -> Any:
         """Return rows with the columns that tell of their hub, for its position."""
-        hub, why = (one_array(rows.column(i)) for i in (-2, -1))
-        encoded = hub.dictionary_encode()
+        n_columns = len(self.labelling.columns.schema)
+        encoded = one_array(rows.column(n_columns)).dictionary_encode()
         hub_id = pa.array(self._hub_id).take(encoded.dictionary)
         hub_key = pa.DictionaryArray.from_arrays(
             encoded.indices, self._hub_keys.take(encoded.dictionary)
         )
         added = [hub_id.take(encoded.indices), hub_key]
         if self.labelling.keep_noise:
-            added.append(self._reasons.take(why))
-        return pa.Table.from_arrays([*rows.columns[:-2], *added], names=self._names)
+            added.append(self._reasons.take(one_array(rows.column(n_columns + 1))))
+        return pa.Table.from_arrays([*rows.columns[:n_columns], *added], names=self._names)
 
 
 class _Worker:
@@ -296,10 +297,14 @@ class _Worker:
         name = self._inputs[chunk.input_index].name
         table = batch.table if batch.later is None else batch.later()
         arrays = self._job.labelling.columns.conform(table, name)
-        # Reasons are numbered from 1, and positions in their list from 0.
-        told = [pa.array(hub, mask=hub < 0), pa.array(why - np.uint8(1), mask=why == 0)]
-        rows = pa.RecordBatch.from_arrays([*arrays, *told], schema=self._job.row_schema)
-        return rows if n_chosen == len(batch) else filtered(rows, chosen)
+        rows = pa.RecordBatch.from_arrays(arrays, schema=self._job.labelling.columns.schema)
+        if n_chosen < len(batch):
+            rows, hub, why = filtered(rows, chosen), hub[chosen], why[chosen]
+        told = [pa.array(hub, mask=hub < 0)]
+        if self._job.labelling.keep_noise:
+            # Reasons are numbered from 1, and positions in their list from 0.
+            told.append(pa.array(why - np.uint8(1), mask=why == 0))
+        return pa.RecordBatch.from_arrays([*rows.columns, *told], schema=self._job.row_schema)
 
     def _coarse(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
         """Return the keys on the grid of the tiles, which may be a coarsened one."""
