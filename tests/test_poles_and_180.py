@@ -76,10 +76,10 @@ def test_outputs_are_valid(gridcli, tmp_path, size):
     rows = zip(lon.tolist(), np.clip(lat, -90, 90).tolist(), strict=True)
     text = "lon,lat\n" + "".join(f"{x!r},{y!r}\n" for x, y in rows)
     (tmp_path / "in.csv").write_text(text)
-    hubs, tiles = tmp_path / "hubs.geojson", tmp_path / "tiles.geojson"
+    hubs, *shapes = (tmp_path / f"{name}.geojson" for name in ("hubs", "tiles", "clusters"))
     ran = gridcli(
         *("raster", tmp_path / "in.csv", size, "--tau", 1, "--mu", 1, "--keep-null-island"),
-        *("-o", hubs, "--tiles", tiles, "-q"),
+        *("-o", hubs, "--tiles", shapes[0], "--clusters", shapes[1], "-q"),
     )
     assert ran.code == 0, ran.err
     found = json.loads(hubs.read_text())["features"]
@@ -91,5 +91,6 @@ def test_outputs_are_valid(gridcli, tmp_path, size):
         assert -180 <= told["west"] <= 180
         assert -180 <= told["east"] <= 180
         assert told["area_m2"] > 0
-    for tile in json.loads(tiles.read_text())["features"]:
-        assert shapely.from_geojson(json.dumps(tile["geometry"])).is_valid
+    for path in shapes:
+        for feature in json.loads(path.read_text())["features"]:
+            assert shapely.from_geojson(json.dumps(feature["geometry"])).is_valid

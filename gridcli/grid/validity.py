@@ -1,4 +1,4 @@
-"""Which coordinates are geographic ones at all (docs/contract.md, section 2); which indexes exist."""
+"""Which coordinates are on the earth (docs/contract.md, section 2), and which tiles on a grid."""
 
 from __future__ import annotations
 
