@@ -6,15 +6,20 @@ import csv
 import json
 import shlex
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from gridcli.dims.axes import number_axis, time_axis
 from gridcli.dims.grid import DimsGrid
 from gridcli.dims.syntax import options_of, parse_dims
-from gridcli.errors import InputError
+from gridcli.errors import DataError, InputError
 from gridcli.grid.grid import Grid
+from gridcli.grid.keys import pack
+from gridcli.states.build import tiles_named
 from gridcli.states.file import open_state
+from gridcli.states.info import Rules, StateInfo
+from gridcli.tiles.merge import TooFewPointsError
 from tests import naive
 from tests.test_cli_dims import YARD, yard_rows
 
@@ -154,3 +159,13 @@ def test_too_many_tiles_for_the_memory_are_told_with_numbers(gridcli, days, monk
     assert outcome.code == 6
     outcome.assert_one_paragraph()
     assert "60 significant tiles in 3 dimensions" in outcome.err
+
+
+def test_the_tile_that_lacks_points_is_named_with_its_bins():
+    grid = DimsGrid(Grid.degrees(4), (time_axis("hour", "time", "0", "UTC"),))
+    key = grid.keys(pack(np.array([119000]), np.array([577000])), [np.array([23])])
+    with (
+        pytest.raises(DataError, match=r"tile \(119000, 577000, 23\) holds 1 points, fewer than"),
+        tiles_named(StateInfo(grid.plane, Rules((), axes=grid.axes))),
+    ):
+        raise TooFewPointsError(key[0], 1, 2)

@@ -15,7 +15,7 @@ from gridcli.errors import DataError, InputError, ResourceError
 from gridcli.runtime.signals import Interrupted, StopFlag
 from gridcli.runtime.spill import Extent, SpillFile
 from gridcli.tiles import merge
-from gridcli.tiles.merge import merge_runs
+from gridcli.tiles.merge import TooFewPointsError, merge_runs
 from gridcli.tiles.runs import MemoryRun, spilled
 from gridcli.tiles.runs.spilled import spill_run
 from tests import naive
@@ -89,8 +89,9 @@ def test_no_count_falls_below_zero(minus):
 
 def test_the_tile_that_lacks_points_is_named():
     key = int(naive.pack_key(-3, 12))
-    with pytest.raises(DataError, match=r"tile \(-3, 12\) holds 2 points, fewer than the 1,000"):
+    with pytest.raises(TooFewPointsError, match="holds 2 points, fewer than the 1,000") as caught:
         list(merge_runs([run_of({key: 2})], minus=[run_of({key: 1000})]))
+    assert caught.value.key == key
 
 
 def test_corrupt_temporary_data_is_noticed():

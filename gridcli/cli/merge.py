@@ -137,6 +137,7 @@ def _write(
     stop: StopFlag,
 ) -> StateInfo:
     """Merge the tiles into a state file, and return what it says of itself."""
+    from gridcli.states.build import tiles_named
     from gridcli.states.writer import StateWriter
     from gridcli.tiles.merge import merge_runs
 
@@ -149,7 +150,10 @@ def _write(
         spill=space.spill,
         memory_bytes=space.budget.room // 2,
     )
-    with StateWriter(sink, combination.grid, combination.rules) as writer:
+    with (
+        tiles_named(states[0].info),
+        StateWriter(sink, combination.grid, combination.rules) as writer,
+    ):
         for keys, counts in merged:
             writer.write(keys, counts)
             progress.advance(0, len(keys))

@@ -58,6 +58,11 @@ class TileColumns:
             return pack(x, y)
         return self.dims.keys(pack(x, y), [index.astype(np.int64) for index in bins])
 
+    def shown(self, key: np.uint64) -> str:
+        """Return a tile as messages name it: ``(11, 57)``, ``(11, 57, 22)``."""
+        indexes = self.indexes(np.array([key], np.uint64))
+        return f"({', '.join(str(index[0]) for index in indexes)})"
+
     def hold(self, grid: Grid, indexes: Sequence[Int32s]) -> bool:
         """Whether all tiles are of the grid, and their bins within those of the axes."""
         x, y, *bins = indexes

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from gridcli.dims.columns import TileColumns
 from gridcli.dims.run import count_in_dims
 from gridcli.errors import DataError, UsageError
 from gridcli.raster.counting import count_points
@@ -15,10 +17,10 @@ from gridcli.states.compatible import combine
 from gridcli.states.info import StateInfo
 from gridcli.states.provenance import record_inputs, select_new
 from gridcli.states.writer import StateWriter
-from gridcli.tiles.merge import merge_runs
+from gridcli.tiles.merge import TooFewPointsError, merge_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from gridcli.output.layer import Sink
     from gridcli.points.plan import Input
@@ -210,7 +212,11 @@ def build_state(
     with timed(seconds, "sort"):
         runs = call(partial(table.close, threads=space.threads, stop=stop), stop)
         del table
-    with timed(seconds, "write"), StateWriter(sink, info.grid, combined.rules) as writer:
+    with (
+        timed(seconds, "write"),
+        tiles_named(info),
+        StateWriter(sink, info.grid, combined.rules) as writer,
+    ):
         merged = merge_runs(
             [*runs, *([] if addition.base is None else [addition.base])],
             minus=addition.minus,
@@ -222,6 +228,20 @@ def build_state(
         for block in merged:
             writer.write(*block)
         return writer.finish(combined.counts, combined.inputs)
+
+
+@contextmanager
+def tiles_named(info: StateInfo) -> Iterator[None]:
+    """Name the tile of a state from which more would be subtracted than it holds.
+
+    Raises
+    ------
+    DataError
+    """
+    try:
+        yield
+    except TooFewPointsError as error:
+        raise DataError(f"tile {TileColumns(info.dims).shown(error.key)} {error}") from None
 
 
 def require_unchanged(inputs: Sequence[Input], records: Sequence[InputRecord]) -> None:

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from gridcli.errors import DataError
-from gridcli.grid import keys as tile_keys
 from gridcli.tiles.runs import kernels
 from gridcli.tiles.runs.spilled import spill_run
 
@@ -67,6 +66,21 @@ class Merged:
                 yield merged.keys, merged.counts
 
 
+class TooFewPointsError(DataError):
+    """A tile holds fewer points than are to be subtracted from it.
+
+    Attributes
+    ----------
+    key : numpy.uint64
+    """
+
+    def __init__(self, key: np.uint64, there: int, wanted: int) -> None:
+        super().__init__(
+            f"holds {there:,} points, fewer than the {wanted:,} that are to be subtracted from it."
+        )
+        self.key = key
+
+
 def merge_runs(
     runs: Sequence[SortedRun],
     *,
@@ -102,8 +116,8 @@ def merge_runs(
 
     Raises
     ------
-    DataError
-        While it is walked: a key's count would fall below 0.
+    TooFewPointsError
+        While it is walked: a key's count would fall below 0 (a DataError).
     """
     memory_bytes = max(memory_bytes, LEAST_BYTES)
     if spill is not None:
@@ -287,11 +301,7 @@ def _subtract(a: Counted, b: Counted) -> Counted:
     keys, counts = np.empty(len(a[0]), np.uint64), np.empty(len(a[0]), np.int64)
     n, lacking = kernels.subtract_run(*a, *b, keys, counts)
     if lacking >= 0:
-        x, y = tile_keys.unpack(b[0][lacking : lacking + 1])
         place = np.searchsorted(a[0], b[0][lacking])
         there = a[1][place] if place < len(a[0]) and a[0][place] == b[0][lacking] else 0
-        raise DataError(
-            f"tile ({x[0]}, {y[0]}) holds {there:,} points, fewer than the "
-            f"{b[1][lacking]:,} that are to be subtracted from it."
-        )
+        raise TooFewPointsError(b[0][lacking], int(there), int(b[1][lacking]))
     return keys[:n], counts[:n]
