@@ -336,3 +336,21 @@ def test_dimensions_that_are_not_understood(dims, prec, more, message):
     with pytest.raises(UsageError) as caught:
         parse_dims(dims, prec, options["tz"], options["ranges"], planar=False)
     assert message in str(caught.value)
+
+
+def test_scaled_coordinates_have_the_same_keys():
+    random = np.random.default_rng(3)
+    x, y = (
+        random.integers(-18_000_000, 36_000_001, 500),
+        random.integers(-9_000_000, 9_000_001, 500),
+    )
+    when = pa.array(random.integers(0, 2 * 10**15, 500)).view(pa.timestamp("us"))
+    table = pa.record_batch({"when": when})
+    grid = DimsGrid(Grid.degrees(2), (time_axis("weekday", "when", "2", "solar"),))
+    scaled = PointBatch(x, y, Fraction(1, 10**5), table=table)
+    plain = PointBatch(x / 10**5, y / 10**5, table=table)
+    found = [
+        np.concatenate([piece.keys for piece in DimsProjector(grid, Selection()).pieces(batch)])
+        for batch in (scaled, plain)
+    ]
+    assert found[0].tolist() == found[1].tolist()
