@@ -9,15 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gridcli.cli.labelling import (
-    all_columns,
-    check_row_folder,
-    label_options,
-    labelled_line,
-    row_folder,
-    row_pass,
-    row_target,
-)
+from gridcli.cli.labelling import all_columns, labelled_line, row_pass
 from gridcli.cli.options import (
     bad_row_options,
     input_options,
@@ -27,6 +19,12 @@ from gridcli.cli.options import (
     summary_option,
 )
 from gridcli.cli.reading import bad_rows_explained, input_paths, make_rejects
+from gridcli.cli.rows import (
+    check_row_folder,
+    label_options,
+    row_folder,
+    row_target,
+)
 from gridcli.cli.screen import say, warn, warn_of_some
 from gridcli.cli.summary import (
     json_bytes,
@@ -39,8 +37,8 @@ from gridcli.errors import UsageError
 
 if TYPE_CHECKING:
     from gridcli.cli.choices import BadRowChoice, InputChoice, PlaceChoice
-    from gridcli.cli.labelling import LabelChoice
     from gridcli.cli.resources import ResourceChoice
+    from gridcli.cli.rows import LabelChoice
     from gridcli.cli.targets import ScreenChoice
     from gridcli.grid.grid import Grid
     from gridcli.labelling.run import Labelled

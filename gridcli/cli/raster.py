@@ -17,15 +17,7 @@ from gridcli.cli.dims import (
     reading_axes,
     refuse_out_of_place,
 )
-from gridcli.cli.labelling import (
-    check_row_folder,
-    points_file,
-    points_options,
-    points_target,
-    row_folder,
-    row_pass,
-    write_points,
-)
+from gridcli.cli.labelling import row_pass, write_points
 from gridcli.cli.layers import write_layers
 from gridcli.cli.options import (
     bad_row_options,
@@ -41,6 +33,13 @@ from gridcli.cli.options import (
     summary_option,
 )
 from gridcli.cli.reading import bad_rows_explained, input_paths, make_rejects
+from gridcli.cli.rows import (
+    check_row_folder,
+    points_file,
+    points_options,
+    points_target,
+    row_folder,
+)
 from gridcli.cli.screen import say, warn, warn_of_some
 from gridcli.cli.states import state_beside, state_file, state_rules
 from gridcli.cli.summary import (
@@ -64,8 +63,8 @@ if TYPE_CHECKING:
         PlaceChoice,
     )
     from gridcli.cli.dims import DimsChoice
-    from gridcli.cli.labelling import PointsChoice
     from gridcli.cli.resources import ResourceChoice
+    from gridcli.cli.rows import PointsChoice
     from gridcli.cli.targets import OutputChoice, ScreenChoice
     from gridcli.cli.unique import UniqueChoice
 
