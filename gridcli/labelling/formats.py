@@ -15,7 +15,6 @@ from gridcli.labelling.parquet import Encoded, ParquetEncoder, ParquetFile
 if TYPE_CHECKING:
     from gridcli.output.layer import Sink
 
-FORMATS = ("parquet", "csv", "arrow")
 _MUST_BE_QUOTED = '[",\r\n]'
 
 
@@ -140,13 +139,13 @@ class ArrowRows:
 def row_writer(
     schema: Any, sink: Sink, form: str, *, record: dict[str, Any], geo: str | None, is_pipe: bool
 ) -> RowWriter:
-    """Return a writer of rows in a format of `FORMATS`.
+    """Return a writer of rows in a format.
 
     Parameters
     ----------
     schema : pyarrow.Schema
     sink : Sink
-    form : str
+    form : {"parquet", "csv", "arrow"}
     record : dict
         The ``gridcli`` record that files carry.
     geo : str or None
