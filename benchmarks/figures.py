@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.drawing import GREY, INK, PALETTE, Drawing, Frame, Place
 from benchmarks.paper_table import gridcli
-from gridcli.grid.ellipsoid import radii_of_curvature
+from gridcli.grid.ellipsoid import metres_per_radian
 
 FOLDER = Path("docs/figures")
 GAP, HEAD, FOOT = 12, 26, 24
@@ -270,16 +270,15 @@ def refine() -> Drawing:
 
 def in_metres(place: Place) -> Place:
     """Return degrees in metres east and north of a place at 60 degrees north."""
-    meridian, prime_vertical = (float(r[0]) for r in radii_of_curvature(np.array([NORTH])))
-    east = np.radians(place[0] - EAST) * prime_vertical * np.cos(np.radians(NORTH))
-    return float(east), float(np.radians(place[1] - NORTH) * meridian)
+    east, north = (float(each[0]) for each in metres_per_radian(np.array([NORTH])))
+    return float(np.radians(place[0] - EAST) * east), float(np.radians(place[1] - NORTH) * north)
 
 
 def from_metres(points: Floats) -> Floats:
     """Return the reverse of `in_metres`."""
-    meridian, prime_vertical = (float(r[0]) for r in radii_of_curvature(np.array([NORTH])))
-    lon = EAST + np.degrees(points[:, 0] / (prime_vertical * np.cos(np.radians(NORTH))))
-    return np.column_stack([lon, NORTH + np.degrees(points[:, 1] / meridian)])
+    east, north = (float(each[0]) for each in metres_per_radian(np.array([NORTH])))
+    places = [EAST, NORTH] + np.degrees(points / [east, north])
+    return np.asarray(places)
 
 
 def metres() -> Drawing:

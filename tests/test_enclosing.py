@@ -226,6 +226,14 @@ def test_axes_are_measured_in_metres_at_the_centroid() -> None:
     assert row["azimuth_deg"] == pytest.approx(90 if wide > high else 0, abs=1e-6)
 
 
+@pytest.mark.parametrize("side", ["1e-200", "1e200"])
+def test_axes_of_tiles_of_any_size(side: str) -> None:
+    ((row,), _) = rows_of(hubs_of({(0, 0), (1, 0)}, Grid.planar_size(side)), "ellipse")
+    assert row["semi_major"] == pytest.approx(math.sqrt(2) * float(side), rel=1e-9)
+    assert row["semi_minor"] == pytest.approx(math.sqrt(0.5) * float(side), rel=1e-9)
+    assert row["azimuth_deg"] == pytest.approx(90)
+
+
 @pytest.mark.parametrize("shape", ["hull", "ellipse"])
 @pytest.mark.parametrize(
     ("tiles", "grid"),

@@ -97,3 +97,19 @@ def radii_of_curvature(latitude: Float64s) -> tuple[Float64s, Float64s]:
     """
     root = np.sqrt(1 - ECCENTRICITY_2 * np.sin(np.radians(latitude)) ** 2)
     return SEMI_MAJOR_M * (1 - ECCENTRICITY_2) / root**3, SEMI_MAJOR_M / root
+
+
+def metres_per_radian(latitude: Float64s) -> tuple[Float64s, Float64s]:
+    """Return how many metres a radian of longitude and of latitude measures in the local plane.
+
+    Parameters
+    ----------
+    latitude : ndarray of float64
+        Degrees.
+
+    Returns
+    -------
+    east, north : ndarray of float64
+    """
+    meridian, prime_vertical = radii_of_curvature(latitude)
+    return prime_vertical * np.cos(np.radians(latitude)), meridian

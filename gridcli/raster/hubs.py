@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gridcli.errors import UsageError
-from gridcli.grid.ellipsoid import radii_of_curvature, row_areas, tile_side
+from gridcli.grid.ellipsoid import metres_per_radian, row_areas, tile_side
 from gridcli.grid.ring import Ring
 from gridcli.raster.agglomerate import rows_of
 from gridcli.raster.gaps import beyond_widest_gaps
@@ -288,7 +288,7 @@ def _radii(grid: Grid, lat: Float64s, floating: Float64s, points: Int64s) -> Flo
     x = np.sqrt(floating[:, SPREAD_X] / points) * unit_x
     y = np.sqrt(floating[:, SPREAD_Y] / points) * unit_y
     if not grid.planar:
-        meridian, prime_vertical = radii_of_curvature(lat)
-        x = np.radians(x) * prime_vertical * np.cos(np.radians(lat))
-        y = np.radians(y) * meridian
+        east, north = metres_per_radian(lat)
+        x = np.radians(x) * east
+        y = np.radians(y) * north
     return np.hypot(x, y)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from gridcli.grid.ellipsoid import radii_of_curvature, tile_side
+from gridcli.grid.ellipsoid import metres_per_radian, tile_side
 from gridcli.output.layer import COORDINATE_DECIMALS
 from gridcli.raster.enclosing.hulls import hulls_of
 from gridcli.raster.enclosing.rings import Rings, clipped, multipolygons, split_at_180
@@ -97,19 +97,19 @@ def axes(ellipses: Ellipses, lat: Float64s) -> tuple[Float64s, Float64s, Float64
     azimuth : ndarray of float64
         Degrees of the major axis clockwise from north (from +y), in [0, 180); 0 for a circle.
     """
-    unit_x: Float64s | float
-    unit_y: Float64s | float
+    side = tile_side(ellipses.grid)
+    east: Float64s | float
+    north: Float64s | float
     if ellipses.grid.planar:
-        unit_x = unit_y = tile_side(ellipses.grid)
+        unit, east, north = side, 1.0, 1.0  # tiles of any size have squares that are doubles
     else:
-        meridian, prime_vertical = radii_of_curvature(lat)
-        step = math.radians(tile_side(ellipses.grid))
-        unit_x, unit_y = prime_vertical * np.cos(np.radians(lat)) * step, meridian * step
-    f, g, h = ellipses.f * unit_x, ellipses.g * unit_y, ellipses.h * unit_y
+        unit = math.radians(side)
+        east, north = metres_per_radian(lat)
+    f, g, h = ellipses.f * east, ellipses.g * north, ellipses.h * north
     major, minor = _semi_axes(f, g, h)
     azimuth = np.degrees(np.arctan2(2 * f * g, g * g + h * h - f * f)) / 2 % 180
     azimuth[(azimuth >= 180) | (major - minor <= ROUND * major)] = 0  # -1e-20 % 180 is 180
-    return major, minor, azimuth
+    return unit * major, unit * minor, azimuth
 
 
 def ellipse_geometry(ellipses: Ellipses) -> Geometry:
