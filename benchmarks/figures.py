@@ -277,8 +277,7 @@ def in_metres(place: Place) -> Place:
 def from_metres(points: Floats) -> Floats:
     """Return the reverse of `in_metres`."""
     east, north = (float(each[0]) for each in metres_per_radian(np.array([NORTH])))
-    places = [EAST, NORTH] + np.degrees(points / [east, north])
-    return np.asarray(places)
+    return np.array([EAST, NORTH]) + np.degrees(points / [east, north])
 
 
 def metres() -> Drawing:
