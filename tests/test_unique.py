@@ -103,7 +103,7 @@ rows_of_few_places = st.lists(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(rows_of_few_places, st.integers(1, 3), st.randoms(use_true_random=False))
 def test_files_of_any_format_are_one_set_of_rows(tmp_path_factory, rows, threads, random):
     folder = tmp_path_factory.mktemp("unique")
@@ -319,6 +319,17 @@ def test_integers_are_told_apart_as_their_texts(values):
     assert len(set(texts)) == len(set(values))
     assert found[0] == [by_value[value] for value in signed]
     assert found[1] == [by_value[value] for value in unsigned]
+
+
+def test_whole_floats_are_integers_of_any_size():
+    values = [2**53 - 1, 2**53, -(2**53) - 2, 10**18 - 2**7, 10**18, -(10**18), 2**62, 10**19]
+    doubles = pa.array([float(value) for value in values])
+    assert [int(value) for value in doubles.to_pylist()] == values
+    texts, floats = codes_of(pa.array([str(value) for value in values]), doubles)
+    assert floats == texts
+    assert len(set(floats)) == len(values)
+    infinite = codes_of(pa.array(["inf", "-inf"]), pa.array([float("inf"), -float("inf")]))
+    assert infinite[0] == infinite[1]
 
 
 def test_identifiers_of_bytes_and_empty_columns():

@@ -31,7 +31,6 @@ OWN_CODE = 10**18
 """Integers up to this, either way, are their own codes."""
 WHOLE_NUMBER = "^(?:0|-?[1-9][0-9]{0,17})$"
 """How the integers that are their own codes are written; `07` and `+7` are other texts."""
-WHOLE_DOUBLES = 2.0**53
 
 TEXT_BYTES = 200
 """Memory of a text in the dictionary, beside its characters (measured: up to 175)."""
@@ -115,12 +114,12 @@ class VehicleCodes:
         array = array.cast(pa.float64())
         values = pc.fill_null(array, np.nan).to_numpy(zero_copy_only=False)
         missing = np.isnan(values)
-        whole = ~missing & (np.floor(values) == values) & (np.abs(values) < WHOLE_DOUBLES)
+        whole = ~missing & (np.floor(values) == values) & (np.abs(values) < OWN_CODE)
         codes = np.where(whole, values, 0.0).astype(np.int64)
         codes[missing] = NO_VEHICLE
         other = ~(missing | whole)
         if other.any():
-            texts = [repr(value) for value in values[other].tolist()]
+            texts = [_digits(value) for value in values[other].tolist()]
             codes[other] = self._of_texts(pa.array(texts, pa.string()))
         return codes
 
@@ -160,6 +159,11 @@ class VehicleCodes:
                 "vehicles apart, not rows; whole numbers take no memory."
             )
         self._budget.claim(n_bytes, force=True)
+
+
+def _digits(value: float) -> str:
+    """Return a number as an integer is written, where it is one, else with its shortest digits."""
+    return str(int(value)) if value.is_integer() else repr(value)
 
 
 def _taken(codes: Codes, indices: Any) -> Codes:
