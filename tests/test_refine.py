@@ -167,8 +167,10 @@ def test_finer_grids_coarsen_to_those_of_the_hubs(grid):
 @pytest.mark.parametrize(
     ("grid", "message"),
     [
-        (Grid.degrees("3.5"), "needs a whole --prec"),
-        (Grid.planar_size("25"), "needs a whole --prec"),
+        (Grid.degrees("3.5"), "needs a whole --prec.*Give --prec 3 or 4"),
+        (Grid.planar_size("25"), "needs a whole --prec.*Give --prec -2 or -1"),
+        (Grid.planar_size("100"), "Give --prec -2[.]"),
+        (Grid.metres("25"), "Give --prec 3 or 4"),
         (Grid.degrees(7), "Give --prec 6 or less"),
         (Grid.planar_prec(22), "too fine"),
     ],

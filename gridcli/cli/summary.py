@@ -197,13 +197,13 @@ def why_no_hub(record: dict[str, Any]) -> str | None:
     if tiles["significant"] == 0:
         return (
             f"no hub was found: the fullest tile holds {tiles['largest_count']:,} points, fewer "
-            f"than --tau {record['tau']:,}. Try a coarser --prec (larger tiles) or "
-            f"--tau {tiles['largest_count']}.{_few_distinct(rows)}"
+            f"than --tau {record['tau']:,}. Try larger tiles "
+            f"(--prec or --tile-size) or --tau {tiles['largest_count']}.{_few_distinct(rows)}"
         )
     return (
         f"no hub was found: {tiles['significant']:,} tiles hold at least {record['tau']:,} points, "
-        f"but no {record['mu']:,} of them adjoin. Try a smaller --mu, a larger --delta, or a "
-        "coarser --prec (larger tiles)."
+        f"but no {record['mu']:,} of them adjoin. Try a smaller --mu, a larger --delta, or "
+        "larger tiles (--prec or --tile-size)."
     )
 
 
@@ -212,8 +212,8 @@ def _few_distinct(rows: Mapping[str, int] | None) -> str:
     if rows is None or not rows.get("repeated"):
         return ""
     return (
-        f" --unique counted none of {rows['repeated']:,} repeats: where coordinates have few "
-        "decimals, a tile has few distinct ones."
+        f" --unique left out {rows['repeated']:,} rows that repeat others: where coordinates have "
+        "few decimals, a tile has few distinct ones."
     )
 
 

@@ -6,6 +6,7 @@ docs/contract.md, section 3 (`--refine`).
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,7 +68,7 @@ def finer_grid(grid: Grid, k: int) -> Grid:
     if re.fullmatch(r"[gp]-?\d+", grid.name) is None:
         raise UsageError(
             f"--refine {k} needs a whole --prec: only then are tiles ten times smaller exact parts "
-            f"of those of the hubs, and those of {grid.name} have none. Give --prec 3 or 4."
+            f"of those of the hubs, and those of {grid.name} have none. {_whole_precs(grid)}"
         )
     prec = int(grid.name[1:]) + k
     if not grid.planar and prec > MAX_GEOGRAPHIC_PREC:
@@ -84,6 +85,13 @@ def finer_grid(grid: Grid, k: int) -> Grid:
             "exact parts of those of larger tiles. Give a smaller --prec or --refine."
         )
     return finer
+
+
+def _whole_precs(grid: Grid) -> str:
+    """Say which whole precisions have tiles about as large as a grid's."""
+    prec = -math.log10(grid.exact_side)
+    choices = sorted({math.floor(prec), math.ceil(prec)})
+    return f"Give --prec {' or '.join(map(str, choices))}."
 
 
 @contextmanager

@@ -153,8 +153,8 @@ class _Stream:
             raise ResourceError(
                 f"row {row:,} holds {n_tiles:,} tiles or more, and --window and --epsilon look at "
                 f"adjacent rows together: that needs {needed / 1e6:,.1f} MB, and --max-memory "
-                f"leaves {room / 1e6:,.1f} MB for it. Raise it, or choose larger tiles with a "
-                "coarser --prec."
+                f"leaves {room / 1e6:,.1f} MB for it. Raise it, or choose larger tiles with "
+                "--prec or --tile-size."
             )
 
 
