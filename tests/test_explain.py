@@ -301,6 +301,7 @@ def explained_hub(grid, count, hub, options):
     )
 
 
+@settings(max_examples=40)
 @given(hub_cases())
 def test_what_holds_a_hub_together(case) -> None:
     grid, count, hub, _, options = case
@@ -322,6 +323,7 @@ def test_what_holds_a_hub_together(case) -> None:
     assert weakest.count == own[weakest.x, weakest.y] == several[0] - 1
 
 
+@settings(max_examples=40)
 @given(hub_cases())
 def test_what_joins_a_hub_with_another_one(case) -> None:
     grid, count, hub, hubs, options = case
@@ -401,6 +403,7 @@ def test_too_many_tiles_within_reach(monkeypatch) -> None:
 # --- Files of tiles -------------------------------------------------------------------------------
 
 
+@settings(max_examples=30)
 @given(cases())
 def test_a_file_of_tiles_tells_the_same_as_a_state(case) -> None:
     grid, count, tile, options = case
