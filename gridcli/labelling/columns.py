@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from gridcli.errors import DataError, UsageError
+from gridcli.labelling.plain import as_plain, plain_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -128,7 +129,7 @@ def filtered(rows: Any, chosen: npt.NDArray[np.bool_]) -> Any:
     """Return the chosen rows of a pyarrow.RecordBatch with columns of any types."""
     try:
         return rows.filter(pa.array(chosen))
-    except pa.ArrowNotImplementedError:  # views and runs (pyarrow 26): cut and joined instead
+    except pa.ArrowNotImplementedError:  # runs within other types (pyarrow 26): cut and joined
         edges = np.flatnonzero(np.diff(chosen, prepend=False, append=False))
         runs = [rows.slice(start, stop - start) for start, stop in edges.reshape(-1, 2).tolist()]
         return pa.concat_batches(runs or [rows.slice(0, 0)])
@@ -160,10 +161,10 @@ def _refuse_taken(name: str, names: Sequence[str], added: Sequence[str]) -> None
 
 
 def _plain_field(field: Any) -> Any:
-    """Return a field without the number that it has in its own file."""
+    """Return a field as it is written, without the number that it has in its own file."""
     metadata = dict(field.metadata or {})
     metadata.pop(FIELD_ID_KEY, None)
-    return field.with_metadata(metadata or None)
+    return field.with_type(plain_type(field.type)).with_metadata(metadata or None)
 
 
 def _common_field(a: Any, b: Any) -> Any:
@@ -204,6 +205,7 @@ def _decoded(type_: Any) -> Any:
 
 
 def _as_type(array: Any, type_: Any) -> Any:
+    array = as_plain(array)
     if pa.types.is_dictionary(array.type) and not pa.types.is_dictionary(type_):
         array = array.dictionary_decode()
     return array if array.type == type_ else array.cast(type_)

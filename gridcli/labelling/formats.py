@@ -83,11 +83,11 @@ class CsvRows:
                 )
         self._sink = sink
         header = pa.record_batch({str(i): [name] for i, name in enumerate(schema.names)})
-        self._sink.write(_csv_lines(header.columns))
+        self._sink.write(_csv_lines([_cells(column) for column in header.columns]))
 
     def encode(self, rows: Any) -> Any:
         """Return the rows as lines."""
-        return _csv_lines(rows.combine_chunks().columns)
+        return _csv_lines([one_array(_cells(column)) for column in rows.columns])
 
     def write(self, encoded: Any) -> None:
         """Append lines."""
@@ -100,7 +100,7 @@ class CsvRows:
 class ArrowRows:
     """Rows as Arrow: a file, or a stream where the reader cannot seek (a `RowWriter`).
 
-    A file has one dictionary for a column, so dictionaries of the inputs are resolved in it.
+    Dictionaries are resolved: a file has one for a column, and those of inputs need not fit in it.
 
     Parameters
     ----------
@@ -111,19 +111,14 @@ class ArrowRows:
     """
 
     def __init__(self, schema: Any, sink: Sink, *, is_stream: bool) -> None:
-        if is_stream:
-            self._schema = schema
-            self._writer = pa.ipc.new_stream(sink, schema)
-        else:
-            fields = [f.with_type(_without_dictionary(f.type)) for f in schema]
-            self._schema = pa.schema(fields, metadata=schema.metadata)
-            self._writer = pa.ipc.new_file(sink, self._schema)
+        fields = [f.with_type(_without_dictionary(f.type)) for f in schema]
+        self._schema = pa.schema(fields, metadata=schema.metadata)
+        new_writer = pa.ipc.new_stream if is_stream else pa.ipc.new_file
+        self._writer = new_writer(sink, self._schema)
 
     def encode(self, rows: Any) -> Any:
         """Return the rows as one record batch."""
         table = rows.cast(pa.schema(list(self._schema)), safe=False)
-        if any(pa.types.is_dictionary(field.type) for field in self._schema):
-            table = table.unify_dictionaries()
         arrays = [one_array(column) for column in table.columns]
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
@@ -179,12 +174,11 @@ def parquet_encoder(schema: Any, metadata: dict[str, str]) -> ParquetEncoder:
 
 
 def _csv_lines(columns: list[Any]) -> Any:
-    """Return columns as lines of CSV: a buffer."""
+    """Return columns of cells (pyarrow.StringArray) as lines of CSV: a buffer."""
     if not len(columns[0]):
         return b""
-    last = pc.binary_join_element_wise(_cells(columns[-1]), "", "\n")
-    lines = pc.binary_join_element_wise(*map(_cells, columns[:-1]), last, ",")
-    lines = lines.chunk(0) if isinstance(lines, pa.ChunkedArray) else lines
+    last = pc.binary_join_element_wise(columns[-1], "", "\n")
+    lines = pc.binary_join_element_wise(*columns[:-1], last, ",")
     offsets = lines.buffers()[1]
     first, end = (
         int.from_bytes(offsets[4 * i : 4 * i + 4].to_pybytes(), "little")

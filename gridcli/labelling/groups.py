@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 GROUP_ROWS = 131_072
 GROUP_BYTES = 32 << 20
 """A group ends with its `GROUP_ROWS`-th row, or the row in which it reaches `GROUP_BYTES`."""
+OFFSET_BYTES, OTHER_BYTES = 4, 16
+"""Of a text or list beside its content; of an element whose type tells no size."""
 AHEAD = 2
 """Pieces for each thread that may be begun beyond the earliest one not yet done."""
 _TURN_S = 0.05
@@ -180,22 +182,43 @@ def row_ends(rows: Any) -> npt.NDArray[np.int64]:
     -------
     ndarray of int64, shape (n,)
     """
-    n = rows.num_rows
-    ends: npt.NDArray[np.int64] = np.zeros(n, np.int64)
-    row_bytes = 0
+    ends = np.zeros(rows.num_rows + 1, np.int64)
     for column in rows.columns:
-        array = column.storage if isinstance(column, pa.ExtensionArray) else column
-        if pa.types.is_dictionary(array.type):
-            row_bytes += 8
-        elif _has_length(array.type):
-            lengths = pc.fill_null(pc.binary_length(array), 0).to_numpy(zero_copy_only=False)
-            ends += np.cumsum(lengths, dtype=np.int64)
-            row_bytes += 4
-        elif pa.types.is_nested(array.type) or not _has_width(array.type):
-            row_bytes += -(-array.nbytes // max(n, 1))
-        else:
-            row_bytes += -(-array.type.bit_width // 8)
-    ends += row_bytes * np.arange(1, n + 1)
+        ends += _ends(column)
+    return ends[1:]
+
+
+def _ends(array: Any) -> npt.NDArray[np.int64]:
+    """Return how many bytes the first 0, 1 ... n elements of an array take, from each one alone."""
+    if isinstance(array, pa.ExtensionArray):
+        return _ends(array.storage)
+    n, types = len(array), pa.types
+    ends: npt.NDArray[np.int64] = np.zeros(n + 1, np.int64)
+    row_bytes = OTHER_BYTES
+    if _has_length(array.type):
+        row_bytes = OFFSET_BYTES
+        lengths = pc.fill_null(pc.binary_length(array), 0).to_numpy(zero_copy_only=False)
+        np.cumsum(lengths, out=ends[1:])
+    elif types.is_dictionary(array.type):  # formats resolve them
+        row_bytes = 0
+        sizes = np.append(np.diff(_ends(array.dictionary)), 0)
+        chosen = pc.fill_null(array.indices.cast(pa.int64()), len(array.dictionary))
+        np.cumsum(sizes[chosen.to_numpy(zero_copy_only=False)], out=ends[1:])
+    elif types.is_struct(array.type):
+        row_bytes = 0
+        for field in array.flatten():
+            ends += _ends(field)
+    elif types.is_fixed_size_list(array.type):
+        row_bytes, size = 0, array.type.list_size
+        ends += _ends(array.values.slice(array.offset * size, n * size))[:: size or 1][: n + 1]
+    elif types.is_list(array.type) or types.is_large_list(array.type) or types.is_map(array.type):
+        row_bytes = OFFSET_BYTES
+        offsets = array.offsets.to_numpy()
+        values = array.values.slice(offsets[0], offsets[-1] - offsets[0])
+        ends += _ends(values)[offsets - offsets[0]]
+    elif _has_width(array.type):
+        row_bytes = -(-array.type.bit_width // 8)
+    ends += row_bytes * np.arange(n + 1)
     return ends
 
 
