@@ -17,7 +17,12 @@ from gridcli.cli.options import (
     screen_options,
     summary_option,
 )
-from gridcli.cli.reading import bad_rows_explained, input_paths, make_rejects
+from gridcli.cli.reading import (
+    bad_rows_explained,
+    input_paths,
+    make_rejects,
+    warn_of_outputs_among_inputs,
+)
 from gridcli.cli.screen import say, warn, warn_of_some
 from gridcli.cli.states import (
     opened_addition,
@@ -183,6 +188,7 @@ def contract(
         if checkpoint is not None:
             checkpoint.remove()
     warn_of_some(reader.notes, "inputs differ from the first in their columns")
+    warn_of_outputs_among_inputs(source, names, read_options)
     warn_of_some(differences, "such differences")
     if info.counts.read == 0:
         warn("the inputs hold no rows, so the state is empty.")

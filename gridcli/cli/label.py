@@ -18,7 +18,12 @@ from gridcli.cli.options import (
     screen_options,
     summary_option,
 )
-from gridcli.cli.reading import bad_rows_explained, input_paths, make_rejects
+from gridcli.cli.reading import (
+    bad_rows_explained,
+    input_paths,
+    make_rejects,
+    warn_of_outputs_among_inputs,
+)
 from gridcli.cli.rows import (
     check_row_folder,
     label_options,
@@ -152,6 +157,7 @@ def label(
             outputs[summary].write(json_bytes(record))
         outputs.commit(context.obj.held)
     warn_of_some(reader.notes, "inputs differ from the first in their columns")
+    warn_of_outputs_among_inputs(source, [target.output, *names], options)
     for reason in (_why_no_row(labelled, tiles), many_bad_rows(labelled.counts)):
         if reason is not None:
             warn(reason)

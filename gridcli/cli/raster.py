@@ -32,7 +32,12 @@ from gridcli.cli.options import (
     screen_options,
     summary_option,
 )
-from gridcli.cli.reading import bad_rows_explained, input_paths, make_rejects
+from gridcli.cli.reading import (
+    bad_rows_explained,
+    input_paths,
+    make_rejects,
+    warn_of_outputs_among_inputs,
+)
 from gridcli.cli.rows import (
     check_row_folder,
     points_file,
@@ -247,6 +252,8 @@ def raster(
             outputs[summary].write(json_bytes(record))
         outputs.commit(context.obj.held)
     warn_of_some(reader.notes, "inputs differ from the first in their columns")
+    folders = [labelled.path] if labelled is not None and labelled.partition_by else []
+    warn_of_outputs_among_inputs(source, [*names, *folders], read_options)
     for reason in (why_no_hub(record), many_bad_rows(result.counts)):
         if reason is not None:
             warn(reason)

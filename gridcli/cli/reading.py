@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from gridcli.cli.correction import corrected_command
 from gridcli.cli.exits import ARGUMENTS
-from gridcli.errors import DataError
+from gridcli.cli.screen import warn_of_some
+from gridcli.errors import DataError, GridcliError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import click
 
-    from gridcli.cli.choices import BadRowChoice
+    from gridcli.cli.choices import BadRowChoice, InputChoice
     from gridcli.output.atomic import OutputSet
     from gridcli.points.plan import ReadOptions
     from gridcli.points.reader import PointReader
@@ -26,6 +27,22 @@ if TYPE_CHECKING:
 def input_paths(reader: PointReader) -> Iterator[Path]:
     """Yield the files that are read, which no output may be."""
     return (each.path for each in reader.inputs if each.path is not None)
+
+
+def warn_of_outputs_among_inputs(
+    source: InputChoice, outputs: Sequence[str], options: ReadOptions
+) -> None:
+    """Warn of outputs, now written, that the same inputs would lead to in another run."""
+    from gridcli.points.sources import read_next_time
+
+    notes = []
+    with suppress(GridcliError, OSError):  # the run has succeeded, whatever happens to its inputs
+        notes = [
+            f"{name} lies among the inputs, so another run would read it as one. Write it "
+            "elsewhere, or give it or its folder a name that begins with _"
+            for name in read_next_time(source.inputs, outputs, options)
+        ]
+    warn_of_some(notes, "outputs lie among the inputs")
 
 
 def make_rejects(

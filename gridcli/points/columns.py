@@ -26,6 +26,8 @@ _LONG = (("latitude", "lat"), ("longitude", "lon", "lng", "long"))
 OWN_KEY = b"gridcli"
 """In the metadata of every Parquet and Arrow file that gridcli writes."""
 TILE_COLUMNS = {"tile_x", "tile_y", "count"}
+LABELS = {"hub_id", "hub_key"}
+"""Columns of rows that gridcli has labelled."""
 
 Pair = tuple[str, str]
 """Names of the x (longitude) and y (latitude) columns, as the file spells them."""
@@ -84,6 +86,30 @@ def choose(schema: Any, options: ReadOptions, name: str) -> ColumnChoice:
         if column is not None:
             require_unique(names, column, name)
     return choice
+
+
+def require_labels_in_all(first: tuple[str, Any], other: tuple[str, Any]) -> None:
+    """Refuse labelled rows beside others: they are copies of rows, which would count twice.
+
+    Parameters
+    ----------
+    first, other : tuple of str and pyarrow.Schema
+        Name and columns of two inputs.
+
+    Raises
+    ------
+    UsageError
+        One of them holds labelled rows, and the other does not.
+    """
+    are_labelled = [set(schema.names) >= LABELS for _, schema in (first, other)]
+    if are_labelled[0] == are_labelled[1]:
+        return
+    labelled, plain = (first[0], other[0]) if are_labelled[0] else (other[0], first[0])
+    raise UsageError(
+        f"{labelled} has the columns hub_id and hub_key of rows that gridcli has labelled, and "
+        f"{plain} has not: rows that are in both would count twice. Leave {labelled} out, or move "
+        "it elsewhere, or into a folder whose name begins with _, which is not read."
+    )
 
 
 def _option_names(options: ReadOptions) -> Pair:

@@ -106,7 +106,7 @@ class PointReader(Closing):
         InputError
             An input cannot be opened, or is corrupt.
         UsageError
-            A later input has no coordinate columns of its own.
+            A later input has no coordinate columns of its own, or only some inputs are labelled.
         """
         position = 0
         tracked, plan = self._first, self._first_plan
@@ -146,7 +146,7 @@ class PointReader(Closing):
         InputError
             An input cannot be opened.
         UsageError
-            A later input has no coordinate columns of its own.
+            A later input has no coordinate columns of its own, or only some inputs are labelled.
         """
         yield self.inputs[0].name, self.schema_of_first
         for index in range(1, len(self.inputs)):
@@ -177,12 +177,15 @@ class PointReader(Closing):
     def _open_later(self, index: int) -> tuple[_TrackedFile, ColumnChoice, ColumnPlan]:
         first = self.inputs[0].name
         try:
-            return self._open(index)
+            opened = self._open(index)
         except UsageError as error:
             raise UsageError(
                 f"Mixed schemas: {error} The first input, {first}, has the columns "
                 f"{names.listed(self.schema_of_first.names)}."
             ) from error
+        later = self.inputs[index].name, opened[0].file.schema
+        columns.require_labels_in_all((first, self.schema_of_first), later)
+        return opened
 
     def _plan(self, schema: Any, choice: ColumnChoice, name: str) -> ColumnPlan:
         if choice.geometry is not None:

@@ -105,6 +105,34 @@ def expand(
     return tuple(result)
 
 
+def read_next_time(
+    inputs: Sequence[str], outputs: Sequence[str], options: ReadOptions
+) -> Iterator[str]:
+    """Yield those outputs, files or folders, that the user's folders and globs now lead to.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        As the user typed them.
+    outputs : sequence of str
+        They are there already.
+    options : ReadOptions
+    """
+    places = {Path(name).resolve(): name for name in outputs if name != STDIN}
+    written: dict[str, None] = {}
+    for argument in inputs:
+        if argument == STDIN or argument.startswith("@") or Path(argument).is_file():
+            continue
+        for found in _resolve(argument):
+            path = Path(found.name).resolve()
+            for place in (path, *path.parents):
+                if place in places and _counts_in_folder(
+                    path, _format_by_suffix(found.name), options
+                ):
+                    written[places[place]] = None
+    yield from written
+
+
 def _arguments(inputs: Sequence[str]) -> Iterator[str]:
     """Replace each ``@list`` by its lines."""
     for argument in inputs:
