@@ -246,7 +246,9 @@ hub_options = bundle(
         is_flag=False,
         flag_value="gaps",
         help="Also take the tiles of 2 x 2 blocks that hold --tau points together: where no tile "
-        "of them is significant by itself (gaps, if no value is given), or all such blocks.",
+        "of them is significant by itself (gaps, if no value is given), or all such blocks. This "
+        "lowers the bar: with --mu 4 every such block is a hub. Raise --tau or --mu with it, and "
+        'give standing points only: --where "speed < 3".',
     ),
     click.option(
         "--epsilon",
