@@ -251,6 +251,24 @@ def test_many_bad_rows_are_worth_a_warning(gridcli, tmp_path) -> None:
     outcome = gridcli("raster", path, "-o", tmp_path / "hubs.csv", "-q")
     assert outcome.code == 0
     assert "3 of 9 rows are bad and were left out, most of them as out_of_range" in outcome.err
+    assert "--rejects FILE lists them" in outcome.err
+    assert "--dims" not in outcome.err
+
+
+def test_bad_rows_are_not_all_of_one_kind_or_left_out(gridcli, tmp_path) -> None:
+    path = text("lat,lon,v\n" + "50,10,1\n" * 6 + "99,1,1\n" * 2 + "x,1,1\n,2,1\n")(tmp_path)
+    rejects, tiles = tmp_path / "bad.csv", tmp_path / "tiles.parquet"
+    outcome = gridcli(
+        "raster", path, "-o", tmp_path / "hubs.csv", "--tiles", tiles, "--rejects", rejects,
+        "--dims", "lat,lon,v", "--prec", "4,4,0", "--range", "v=0:9",
+    )  # fmt: skip
+    assert outcome.code == 0
+    assert "4 of 10 rows are bad and were left out, 2 of them as out_of_range" in outcome.err
+    assert f"{rejects} lists them" in outcome.err
+    assert "beyond the bounds of --range?" in outcome.err
+    labelled = gridcli("label", tiles, path, "-o", tmp_path / "rows.csv", "--keep-noise")
+    assert labelled.code == 0
+    assert "4 of 10 rows are bad and lie in no hub, 2 of them" in labelled.err
 
 
 def test_json_and_geojson_are_told_from_csv(gridcli, tmp_path) -> None:

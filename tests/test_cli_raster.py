@@ -80,7 +80,7 @@ def test_quiet_hides_all_but_warnings(gridcli, sample_csv, folder) -> None:
     none = gridcli("raster", sample_csv, "-o", "b.csv", "-q", "--tau", "100")
     assert none.code == 0
     assert none.err.startswith("gridcli: warning: no hub was found: the fullest tile holds 8 ")
-    assert "--tau 8" in none.err
+    assert "a --tau of at most 8: lower, where fewer than 4 adjacent tiles" in none.err
     assert len(none.err.splitlines()) == 1
 
 
@@ -187,10 +187,9 @@ def test_other_columns_in_a_later_input_are_said(gridcli, folder) -> None:
         write(folder, f"b{i}.csv", HUB, "latitude,longitude\n")
     outcome = gridcli("raster", "*.csv", "-o", "hubs.geojson", "-q", "--mu", "1")
     assert outcome.code == 0, outcome.err
-    lines = outcome.err.splitlines()
-    assert len(lines) == 6
-    assert "b0.csv: reading latitude from 'latitude'" in lines[0]
-    assert "2 more inputs differ" in lines[-1]
+    (line,) = outcome.err.splitlines()
+    assert "b0.csv: reading latitude from 'latitude'" in line
+    assert line.endswith("(6 more inputs differ from the first in their columns).")
 
 
 def test_progress_as_json_lines(gridcli, sample_csv, folder) -> None:

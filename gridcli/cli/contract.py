@@ -192,7 +192,7 @@ def contract(
     warn_of_some(differences, "such differences")
     if info.counts.read == 0:
         warn("the inputs hold no rows, so the state is empty.")
-    reason = many_bad_rows(info.counts)
+    reason = many_bad_rows(info.counts, bad_rows.rejects, has_dims=dims is not None)
     if reason is not None:
         warn(reason)
     if screen.is_talkative:

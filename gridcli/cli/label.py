@@ -158,7 +158,15 @@ def label(
         outputs.commit(context.obj.held)
     warn_of_some(reader.notes, "inputs differ from the first in their columns")
     warn_of_outputs_among_inputs(source, [target.output, *names], options)
-    for reason in (_why_no_row(labelled, tiles), many_bad_rows(labelled.counts)):
+    for reason in (
+        _why_no_row(labelled, tiles),
+        many_bad_rows(
+            labelled.counts,
+            bad_rows.rejects,
+            keeps_noise=target.keep_noise,
+            has_dims=dims is not None,
+        ),
+    ):
         if reason is not None:
             warn(reason)
     if screen.is_talkative:

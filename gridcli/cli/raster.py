@@ -254,7 +254,10 @@ def raster(
     warn_of_some(reader.notes, "inputs differ from the first in their columns")
     folders = [labelled.path] if labelled is not None and labelled.partition_by else []
     warn_of_outputs_among_inputs(source, [*names, *folders], read_options)
-    for reason in (why_no_hub(record), many_bad_rows(result.counts)):
+    for reason in (
+        why_no_hub(record),
+        many_bad_rows(result.counts, bad_rows.rejects, has_dims=dims is not None),
+    ):
         if reason is not None:
             warn(reason)
     if screen.is_talkative:

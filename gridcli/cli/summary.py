@@ -197,14 +197,19 @@ def why_no_hub(record: dict[str, Any]) -> str | None:
     if tiles["significant"] == 0:
         return (
             f"no hub was found: the fullest tile holds {tiles['largest_count']:,} points, fewer "
-            f"than --tau {record['tau']:,}. Try larger tiles "
-            f"(--prec or --tile-size) or --tau {tiles['largest_count']}.{_few_distinct(rows)}"
+            f"than --tau {record['tau']:,}. Try larger tiles (--prec or --tile-size), or a --tau "
+            f"of at most {tiles['largest_count']}{_several(record['mu'])}.{_few_distinct(rows)}"
         )
     return (
         f"no hub was found: {tiles['significant']:,} tiles hold at least {record['tau']:,} points, "
         f"but no {record['mu']:,} of them adjoin. Try a smaller --mu, a larger --delta, or "
         "larger tiles (--prec or --tile-size)."
     )
+
+
+def _several(mu: int) -> str:
+    """Say that tau is bounded by more than the fullest tile, where a hub has several."""
+    return "" if mu == 1 else f": lower, where fewer than {mu:,} adjacent tiles hold as many"
 
 
 def _few_distinct(rows: Mapping[str, int] | None) -> str:
@@ -217,15 +222,40 @@ def _few_distinct(rows: Mapping[str, int] | None) -> str:
     )
 
 
-def many_bad_rows(counts: RowCounts) -> str | None:
-    """Return a warning where so many rows are bad that the run is hardly what was meant."""
+def many_bad_rows(
+    counts: RowCounts,
+    rejects: str | None,
+    *,
+    keeps_noise: bool = False,
+    has_dims: bool = False,
+) -> str | None:
+    """Return a warning where so many rows are bad that the run is hardly what was meant.
+
+    Parameters
+    ----------
+    counts : RowCounts
+    rejects : str or None
+        The file that lists the bad rows.
+    keeps_noise : bool
+        Whether bad rows are written, with their reason.
+    has_dims : bool
+        Whether columns other than the coordinates can make a row bad.
+    """
     from gridcli.points.batch import BAD_REASONS
 
     if counts.bad <= MANY_BAD * counts.read:
         return None
     worst = max(BAD_REASONS, key=lambda reason: counts.reasons[reason])
+    n_worst = counts.reasons[worst]
+    share = "most" if 2 * n_worst > counts.bad else f"{n_worst:,}"
+    what = "are bad and lie in no hub" if keeps_noise else "are bad and were left out"
+    lists = "--rejects FILE lists them" if rejects is None else f"{rejects} lists them"
+    cause = "Are the coordinate columns the right ones, and the right way round?"
+    if has_dims:
+        cause += (
+            " Or do the columns of --dims lack values, or hold some beyond the bounds of --range?"
+        )
     return (
-        f"{counts.bad:,} of {counts.read:,} rows are bad and were left out, most of them as "
-        f"{worst.label}. --rejects FILE lists them; --max-bad makes so many an error. Are the "
-        "coordinate columns the right ones, and the right way round?"
+        f"{counts.bad:,} of {counts.read:,} rows {what}, {share} of them as {worst.label}. "
+        f"{lists}; --max-bad makes so many an error. {cause}"
     )
