@@ -126,17 +126,17 @@ class ParquetEncoder:
         pages = data.slice(len(MAGIC), begin - len(MAGIC))
         return Encoded(pages, data[begin:-TAIL_BYTES].to_pybytes(), table.num_rows)
 
-    def footer(self, entries: list[bytes], n_rows: int) -> bytes:
+    def footer(self, entries: bytes, n_groups: int, n_rows: int) -> bytes:
         """Return the end of a file whose row groups have these entries."""
         found = _PlacingReader(self._empty).struct(_FOOTER)
         head = (
-            bytes([len(entries) << 4 | _STRUCT_TYPE])
-            if len(entries) <= _MOST_IN_HEAD
-            else bytes([0xF0 | _STRUCT_TYPE]) + _varint(len(entries))
+            bytes([n_groups << 4 | _STRUCT_TYPE])
+            if n_groups <= _MOST_IN_HEAD
+            else bytes([0xF0 | _STRUCT_TYPE]) + _varint(n_groups)
         )
         patches = [
             (found[_NUM_ROWS], _varint(n_rows << 1)),
-            (found[_ROW_GROUPS], head + b"".join(entries)),
+            (found[_ROW_GROUPS], head + entries),
         ]
         footer = _patched(self._empty, 0, len(self._empty), patches)
         return footer + len(footer).to_bytes(4, "little") + MAGIC
@@ -166,24 +166,34 @@ class ParquetFile:
     def __init__(self, encoder: ParquetEncoder) -> None:
         self._encoder = encoder
         self._entries: list[bytes] = []
+        self._n_groups = 0
         self._n_rows = 0
         self._size = 0
 
-    def add(self, group: Encoded, sink: Sink) -> None:
-        """Append a row group."""
+    def add(self, group: Encoded, sink: Sink) -> int:
+        """Append a row group; return how many bytes are held of it, for the footer."""
         if self._size == 0:
             sink.write(MAGIC)
             self._size = len(MAGIC)
-        self._entries.append(_moved(group.footer, self._size - len(MAGIC), len(self._entries)))
+        entry = _moved(group.footer, self._size - len(MAGIC), self._n_groups)
+        self._entries.append(entry)
         sink.write(group.pages)
         self._size += group.pages.size
+        self._n_groups += 1
         self._n_rows += group.n_rows
+        return len(entry)
 
-    def finish(self, sink: Sink) -> None:
-        """Append the footer."""
+    def take_entries(self) -> bytes:
+        """Hand over what is held for the footer; `finish` is to get it back."""
+        entries, self._entries = b"".join(self._entries), []
+        return entries
+
+    def finish(self, sink: Sink, taken: bytes = b"") -> None:
+        """Append the footer; `taken` is all that was taken of it, in order."""
         if self._size == 0:
             sink.write(MAGIC)
-        sink.write(self._encoder.footer(self._entries, self._n_rows))
+        entries = taken + self.take_entries()
+        sink.write(self._encoder.footer(entries, self._n_groups, self._n_rows))
 
 
 def _moved(footer: bytes, distance: int, ordinal: int) -> bytes:

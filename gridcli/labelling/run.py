@@ -142,6 +142,7 @@ def label_rows(
     progress.start(reader.total_bytes, "label")
     try:
         share_out(reader.chunks(), lambda: _Worker(job, reader), threads, stop)
+        progress.start(None, "write")
         job.groups.finish()
         call(job.write_ready, stop)
         call(writer.finish, stop)
