@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 PROGRAM = "gridcli"
 WIDEST = 100
-MOST_NOTES = 5
 
 
 def paragraph(message: str, kind: str | None = None) -> str:
@@ -54,11 +53,16 @@ def warn(message: str) -> None:
 
 
 def warn_of_some(notes: Sequence[str], what: str) -> None:
-    """Print notes as warnings, cut short where they are many: "9 more" of what."""
-    for note in notes[:MOST_NOTES]:
-        warn(f"{note}.")
-    if len(notes) > MOST_NOTES:
-        warn(f"{len(notes) - MOST_NOTES:,} more {what}.")
+    """Print notes as warnings, one of each kind: an example, and how many more there are of what.
+
+    Notes are ``NAME: KIND ...``; a kind is one word.
+    """
+    kinds: dict[str, list[str]] = {}
+    for note in notes:
+        kind = note.partition(": ")[2].partition(" ")[0]
+        kinds.setdefault(kind, []).append(note)
+    for first, *others in kinds.values():
+        warn(f"{first}{f' ({len(others):,} more {what})' if others else ''}.")
 
 
 def write_error(text: str) -> None:
