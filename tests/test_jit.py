@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -81,16 +82,49 @@ def test_a_kernel_that_raises_is_found_out():
         raising(np.array([4]))
 
 
+OF_PARTS = """
+from gridcli.runtime.jit import part
+SCALE = {scale}
+@part
+def _scaled(value):
+    return SCALE * value
+@part
+def scaled(value):
+    return _scaled(value)
+"""
+OF_KERNELS = """
+from gridcli.runtime.jit import kernel
+from jit_parts import scaled
+SCALE = 7
+@kernel("int64[:] -> int64")
+def both(values):
+    return scaled(values[0]) + SCALE
+"""
+
+
+def test_parts_of_other_modules_keep_the_names_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("gridcli.runtime.jitcache._folder", lambda package: tmp_path)
+    (tmp_path / "jit_kernels.py").write_text(OF_KERNELS, encoding="utf-8")
+    for scale in (3, 4000):  # the second must not find what was kept of the first
+        (tmp_path / "jit_parts.py").write_text(OF_PARTS.format(scale=scale), encoding="utf-8")
+        for name in ("jit_parts", "jit_kernels"):
+            monkeypatch.delitem(sys.modules, name, raising=False)
+        importlib.invalidate_caches()
+        both = importlib.import_module("jit_kernels").both
+        assert both(np.array([2])) == 2 * scale + 7
+
+
 def test_machine_code_is_kept_and_damage_is_noticed(tmp_path, monkeypatch):
     monkeypatch.setattr("gridcli.runtime.jitcache._folder", lambda package: tmp_path)
-    cache = KernelCache(summary.py_func, summary.signature)
+    cache = KernelCache(summary.py_func, summary.signature, [__file__])
     assert cache.read() is None
     cache.write(b"code")
     assert cache.read() == b"code"
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:-1])
     assert cache.read() is None
-    assert KernelCache(summary.py_func, "other").read() is None
+    assert KernelCache(summary.py_func, "other", [__file__]).read() is None
 
 
 def test_a_warm_run_does_not_import_numba():

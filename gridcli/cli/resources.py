@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gridcli.cli.values import ByteCount
 from gridcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ KERNELS = tuple(
     f"gridcli.{package}.kernels"
     for package in (
         "grid",
+        "grid.rows",
         "points",
         "tiles",
         "tiles.runs",

@@ -15,6 +15,7 @@ from gridcli.errors import UsageError
 from gridcli.grid import kernels
 from gridcli.grid.ellipsoid import SEMI_MAJOR_M
 from gridcli.grid.grid import DIVIDE, METRES, REAL, Grid
+from gridcli.grid.rows.kernels import project_to_rows
 from gridcli.grid.validity import NULL_ISLAND_DEGREES
 
 PIECE = 1 << 16
@@ -114,7 +115,7 @@ class Projector:
         if unit is not None and self._grid.rule in {REAL, METRES}:
             x, y, unit = _as_floats(x, unit), _as_floats(y, unit), None
         if self._grid.rows_differ:
-            n_keys, n_rejected = kernels.project_to_rows(
+            n_keys, n_rejected = project_to_rows(
                 np.ascontiguousarray(x),
                 np.ascontiguousarray(y),
                 self._columns,

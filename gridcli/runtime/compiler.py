@@ -17,6 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
+from gridcli.runtime.jit import Part, prefetch
 from gridcli.runtime.jitcache import ENTRY, target_machine
 
 _LIBRARY_FUNCTIONS = re.compile(
@@ -24,6 +25,7 @@ _LIBRARY_FUNCTIONS = re.compile(
     r"|mem(cmp|cpy|move|set)|pow|rint|round|sqrt|trunc"
 )
 """What machine code may ask of the C library, which every process has loaded."""
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -76,8 +78,6 @@ def _prefetch(_context: Any, array: Any, row: Any, column: Any) -> Any:
 def machine_code(
     function: Callable[..., Any],
     arguments: list[tuple[np.dtype[Any], int]],
-    parts: dict[str, Callable[..., Any]],
-    prefetch: Callable[..., Any],
 ) -> bytes:
     """Return the object code of a kernel whose only symbol of interest is `ENTRY`.
 
@@ -90,10 +90,6 @@ def machine_code(
         The kernel.
     arguments : list of (dtype, int)
         Type and number of dimensions of each argument; 0 dimensions for a scalar.
-    parts : dict of str to function
-        Functions that the kernel calls, by the names it calls them.
-    prefetch : function
-        Stands for the processor's prefetch instruction, wherever the kernel names it.
 
     Raises
     ------
@@ -103,7 +99,7 @@ def machine_code(
     collecting = gc.isenabled()
     gc.disable()  # the compiler makes millions of objects, and little garbage
     try:
-        name, text = _lower(function, arguments, parts, prefetch)
+        name, text = _lower(function, arguments)
     finally:
         if collecting:
             gc.enable()
@@ -118,19 +114,35 @@ def machine_code(
     return code
 
 
+def _scope_of(names: dict[str, Any], scopes: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    """Return what the names of a module mean to kernels: its parts compiled, each in its own one.
+
+    Parameters
+    ----------
+    names : dict of str to object
+        Globals of the module.
+    scopes : dict of int to dict
+        Those made so far, by the identity of their globals.
+    """
+    if id(names) not in scopes:
+        scope = scopes[id(names)] = dict(names)
+        for name, value in names.items():
+            if value is prefetch:
+                scope[name] = _prefetch
+            elif isinstance(value, Part):
+                own = _scope_of(value.py_func.__globals__, scopes)
+                function = types.FunctionType(value.py_func.__code__, own, name)
+                scope[name] = numba.njit(**_OPTIONS)(function)
+    return scopes[id(names)]
+
+
 def _lower(
     function: Callable[..., Any],
     arguments: list[tuple[np.dtype[Any], int]],
-    parts: dict[str, Callable[..., Any]],
-    prefetch: Callable[..., Any],
 ) -> tuple[str, str]:
     """Return the name of the entry and the optimised LLVM module that it stands in."""
-    options: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
-    scope = dict(function.__globals__)
-    scope = {name: _prefetch if value is prefetch else value for name, value in scope.items()}
-    for name, part in parts.items():
-        scope[name] = numba.njit(**options)(types.FunctionType(part.__code__, scope, name))
-    scope["_kernel"] = numba.njit(inline="always", **options)(
+    scope = _scope_of(function.__globals__, {})
+    scope["_kernel"] = numba.njit(inline="always", **_OPTIONS)(
         types.FunctionType(function.__code__, scope, function.__name__)
     )
     scope["_array_at"] = _array_at
@@ -145,9 +157,9 @@ def _lower(
         values.append(f"_array_at(a{i}, ({', '.join(lengths)},))" if dimensions else f"a{i}")
     source = f"def entry({', '.join(names)}):\n    return _kernel({', '.join(values)})\n"
     exec(compile(source, f"<entry of {function.__qualname__}>", "exec"), scope)  # noqa: S102 - built from type names alone
-    entry = numba.njit(tuple(signature), no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(
-        scope["entry"]
-    )
+    entry = numba.njit(
+        tuple(signature), no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS
+    )(scope["entry"])
     overload = next(iter(entry.overloads.values()))
     return overload.fndesc.llvm_func_name, next(iter(entry.inspect_llvm().values()))
 

@@ -36,7 +36,7 @@ _loaded: list[Any] = []
 
 
 class Part:
-    """A function that kernels of the same module call; compiled into each of them."""
+    """A function that kernels call, by its own name; compiled into each of them."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.py_func = function
@@ -127,13 +127,13 @@ class Kernel:
 
     @cached_property
     def _cache(self) -> KernelCache:
-        return KernelCache(self.py_func, self.signature)
+        sources = {part.__code__.co_filename for part in _functions_within(self.py_func)}
+        return KernelCache(self.py_func, self.signature, sources)
 
     def _compile(self) -> bytes:
         from gridcli.runtime import compiler
 
-        parts = _part_functions(self.py_func)
-        code = compiler.machine_code(self.py_func, self._arguments, parts, prefetch)
+        code = compiler.machine_code(self.py_func, self._arguments)
         self._cache.write(code)
         return code
 
@@ -169,7 +169,7 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
 
 
 def part(function: Callable[..., Any]) -> Part:
-    """Declare a function that kernels of the same module call."""
+    """Declare a function that kernels call, also those of modules that import it."""
     return Part(function)
 
 
@@ -188,6 +188,10 @@ def _argument(text: str) -> tuple[np.dtype[Any], int]:
     return np.dtype(name), rest.count(":")
 
 
-def _part_functions(function: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
-    found = function.__globals__.items()
-    return {name: value.py_func for name, value in found if isinstance(value, Part)}
+def _functions_within(function: Callable[..., Any]) -> list[Callable[..., Any]]:
+    """Return a kernel's function and the parts that its module has, and theirs, and so on."""
+    found = [function]
+    for each in found:
+        parts = [value.py_func for value in each.__globals__.values() if isinstance(value, Part)]
+        found += [part for part in parts if part not in found]
+    return found

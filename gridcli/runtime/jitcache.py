@@ -7,7 +7,7 @@ import hashlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -37,8 +37,16 @@ def target_machine() -> Any:
 class KernelCache:
     """The file that keeps one kernel's machine code.
 
-    Its name holds a hash of everything that the code depends on: the text of the kernel's
-    module, the signature, the processor, and the versions of the compiler.
+    Its name holds a hash of everything that the code depends on: the text of the modules that it
+    comes from, the signature, the processor, and the versions of the compiler.
+
+    Parameters
+    ----------
+    function : function
+        The kernel.
+    signature : str
+    sources : iterable of str
+        Files of the kernel and of all parts that it may call.
 
     Attributes
     ----------
@@ -46,12 +54,14 @@ class KernelCache:
         None where no folder can be written.
     """
 
-    def __init__(self, function: Callable[..., Any], signature: str) -> None:
-        source = Path(function.__code__.co_filename)
+    def __init__(
+        self, function: Callable[..., Any], signature: str, sources: Iterable[str]
+    ) -> None:
         digest = hashlib.sha256(_environment())
-        digest.update(source.read_bytes())
+        for source in sorted(sources):
+            digest.update(Path(source).read_bytes())
         digest.update(f"{function.__qualname__}({signature})".encode())
-        folder = _folder(source.parent)
+        folder = _folder(Path(function.__code__.co_filename).parent)
         name = f"{function.__module__}.{function.__qualname__}-{digest.hexdigest()[:20]}.o"
         self.path = folder / name if folder else None
 

@@ -1,0 +1,1 @@
+"""Projection to grids whose rows have different numbers of columns."""
