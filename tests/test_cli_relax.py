@@ -125,7 +125,8 @@ def test_every_adaptive_level_is_relaxed(gridcli, tmp_path):
         (["--epsilon", "5"], "--epsilon 5 must be below --tau 5"),
         (["--epsilon", "3", "--tau", "2"], "--epsilon 3 must be below --tau 2"),
         (["--window", "some"], "neither gaps nor all"),
-        (["--epsilon", "-1"], "not a number"),
+        (["--epsilon", "-1"], "'-1' is not a whole number of points that a tile may lack"),
+        (["--epsilon", "5%"], "'5%' is not a whole number of points"),
     ],
 )
 def test_what_makes_no_sense_is_refused(gridcli, tmp_path, options, message):

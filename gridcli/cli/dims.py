@@ -104,8 +104,8 @@ dims_options = bundle(
         "--dims",
         metavar="DIM,DIM,...",
         help="Find hubs in 3 or 4 dimensions: lat,lon (x,y with --planar) and hour(COL), "
-        'weekday(COL) or a column of numbers, e.g. "lat,lon,hour(time)" --prec 4,4,0 with a '
-        "precision for each.",
+        "weekday(COL), where Monday is 0, or a column of numbers, e.g. "
+        '"lat,lon,hour(time)" --prec 4,4,0 with a precision for each.',
     ),
     click.option(
         "--tz",

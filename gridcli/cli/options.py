@@ -23,7 +23,19 @@ from gridcli.cli.choices import (
 )
 from gridcli.cli.resources import MemoryChoice, ResourceChoice
 from gridcli.cli.targets import OutputChoice, ScreenChoice
-from gridcli.cli.values import BadLimit, Box, Count, Counts, Crs, Lines, Names, Scale, Size, Window
+from gridcli.cli.values import (
+    BadLimit,
+    Box,
+    Count,
+    Counts,
+    Crs,
+    Lines,
+    MissingPoints,
+    Names,
+    Scale,
+    Size,
+    Window,
+)
 from gridcli.output.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -252,7 +264,7 @@ hub_options = bundle(
     ),
     click.option(
         "--epsilon",
-        type=Count(),
+        type=MissingPoints(),
         metavar="E",
         help="Also take tiles that lack at most E points and have two significant neighbours.",
     ),

@@ -49,8 +49,8 @@ class MemoryChoice:
 
         if self.max_memory is not None and self.max_memory < LEAST_LIMIT_BYTES:
             given = f"{self.max_memory:,} bytes"
-            if self.max_memory >= 10**6:
-                given = f"{self.max_memory // 10**6}M"
+            if isinstance(self.max_memory, ByteCount) and not self.max_memory.typed.isdigit():
+                given = self.max_memory.typed
             raise UsageError(
                 f"--max-memory: {given} are too little to work with; give at least "
                 f"{-(-LEAST_LIMIT_BYTES // 10**6)}M ({LEAST_LIMIT_BYTES >> 20}MiB)."

@@ -57,6 +57,27 @@ class Count(click.ParamType[int]):
         return int(number)
 
 
+class MissingPoints(Count):
+    """How many points a tile may lack: a number such as `Count` takes, and no share."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number as an integer."""
+        text = str(value).strip()
+        if text.startswith("-") or text.endswith("%"):
+            self.fail(
+                f"{text!r} is not a whole number of points that a tile may lack, such as 1 or 2.",
+                param,
+                ctx,
+            )
+        return super().convert(value, param, ctx)
+
+
+class ByteCount(int):
+    """An amount of memory in bytes that remembers how it was typed."""
+
+    typed: str
+
+
 class Size(click.ParamType[int]):
     """An amount of memory in bytes: 2GiB, 500M, 1.5G, 600000000."""
 
@@ -73,7 +94,9 @@ class Size(click.ParamType[int]):
         size = Decimal(match[1]) * base ** " kmgt".index(match[2] or " ")
         if size >= TOO_MANY:
             self.fail(f"{value!r} is too large: sizes are below 2^63.", param, ctx)
-        return int(size)
+        found = ByteCount(size)
+        found.typed = str(value).strip()
+        return found
 
 
 class Duration(click.ParamType[float]):

@@ -231,9 +231,9 @@ def _check_place(path: str) -> None:
         raise UsageError("A file of tiles is read more than once: give a file, not - .")
     try:
         if place.is_dir():
-            raise InputError(f"{path}: is a folder; a file of tiles is wanted.")
+            raise InputError(f"{path} is a folder; a file of tiles is wanted.")
         if place.exists() and not place.is_file():
-            raise InputError(f"{path}: is no regular file; write the tiles to one first.")
+            raise InputError(f"{path} is no regular file; write the tiles to one first.")
         place.open("rb").close()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
@@ -246,14 +246,14 @@ def _check_columns(path: str, contents: Contents) -> None:
     told = contents.record if isinstance(contents.record, dict) else {}
     if "levels" in told or LEVEL_COLUMN in (names or ()):
         raise UsageError(
-            f"{path}: holds tiles of several sizes (--adaptive), which are not the same places "
+            f"{path} holds tiles of several sizes (--adaptive), which are not the same places "
             "from one run to the next. Write the tiles of one size: without --adaptive."
         )
     if names is None:
         return
     if set(COLUMNS) <= set(names):
         if any(names.count(name) > 1 for name in COLUMNS):
-            raise InputError(f"{path}: has two columns of one name, which gridcli never writes.")
+            raise InputError(f"{path} has two columns of one name, which gridcli never writes.")
         return
     if set(COLUMNS[:3]) <= set(names) and HUB_COLUMN not in names:
         raise UsageError(
@@ -266,7 +266,7 @@ def _check_columns(path: str, contents: Contents) -> None:
             "gridcli raster INPUTS -o hubs.geojson --tiles tiles.parquet writes a file that does."
         )
     raise InputError(
-        f"{path}: is no file of tiles: it has no columns {', '.join(COLUMNS)}. gridcli raster "
+        f"{path} is no file of tiles: it has no columns {', '.join(COLUMNS)}. gridcli raster "
         "writes one with --tiles."
     )
 
@@ -276,7 +276,7 @@ def _refuse_dims(path: str, contents: Contents) -> None:
     more = (name for name in contents.columns or () if name.startswith("tile_"))
     if "dims" in (contents.record or ()) or not set(COLUMNS).issuperset(more):
         raise UsageError(
-            f"{path}: holds tiles in more than two dimensions (--dims), several over each place, "
+            f"{path} holds tiles in more than two dimensions (--dims), several over each place, "
             "where tiles of a plane are wanted: write them without --dims. gridcli label takes "
             "them, but not as CSV, which does not tell the dimensions."
         )
@@ -288,7 +288,7 @@ def _grid_of_record(path: str, contents: Contents) -> Grid | None:
     if record is None:
         if contents.needs_record:
             raise InputError(
-                f"{path}: has lost the record that gridcli puts into its files (grid and "
+                f"{path} has lost the record that gridcli puts into its files (grid and "
                 "parameters): something else has rewritten it. Use the original."
             )
         return None
@@ -297,7 +297,7 @@ def _grid_of_record(path: str, contents: Contents) -> Grid | None:
         raise InputError(f"{path}: its gridcli record is damaged: it has no format_version.")
     if version > FORMAT_VERSION:
         raise InputError(
-            f"{path}: was written by a newer gridcli (format {version}; this one reads up to "
+            f"{path} was written by a newer gridcli (format {version}; this one reads up to "
             f"{FORMAT_VERSION}). Upgrade gridcli."
         )
     try:
@@ -337,4 +337,4 @@ def _decoded(path: str, contents: Contents, schema: Any) -> Iterator[Any]:
 def _broken(path: str, error: BaseException) -> InputError:
     """Return the error for a file that cannot be decoded."""
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".: ")
-    return InputError(f"{path}: is truncated or corrupt ({reason}). Write it anew.")
+    return InputError(f"{path} is truncated or corrupt ({reason}). Write it anew.")

@@ -141,7 +141,7 @@ def _check_end(path: str) -> None:
         file.seek(-1, 2)
         if file.read() != b"\n":
             raise InputError(
-                f"{path}: ends in the middle of a line, or is no file of tiles at all. It was "
+                f"{path} ends in the middle of a line, or is no file of tiles at all. It was "
                 "probably not written or copied completely: make it anew."
             )
 
@@ -231,7 +231,7 @@ def _features(path: str, begin: int, schema: Any, *, is_collection: bool) -> Ite
         if features.strip():
             yield from _parsed(path, features, schema)
     if is_collection and not is_over:
-        raise InputError(f"{path}: is truncated: the end of its features is missing. Make it anew.")
+        raise InputError(f"{path} is truncated: the end of its features is missing. Make it anew.")
 
 
 def _check_tail(path: str, tail: bytes) -> None:
@@ -240,7 +240,7 @@ def _check_tail(path: str, tail: bytes) -> None:
         json.loads(b'{"features":[' + tail)
     except ValueError:
         raise InputError(
-            f"{path}: is damaged behind its last feature, or was cut short. Make it anew."
+            f"{path} is damaged behind its last feature, or was cut short. Make it anew."
         ) from None
 
 
@@ -314,6 +314,6 @@ def _line(path: str, file: IO[bytes]) -> bytes:
 
 def _no_tiles(path: str) -> InputError:
     return InputError(
-        f"{path}: is no file of tiles: it is neither Parquet nor Arrow, nor GeoJSON or CSV as "
+        f"{path} is no file of tiles: it is neither Parquet nor Arrow, nor GeoJSON or CSV as "
         "gridcli writes them. gridcli raster writes one with --tiles."
     )
