@@ -38,9 +38,11 @@ from gridcli.cli.summary import (
     rows_record,
     summary_record,
 )
-from gridcli.errors import UsageError
+from gridcli.errors import GridcliError, InputError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gridcli.cli.choices import BadRowChoice, InputChoice, PlaceChoice
     from gridcli.cli.resources import ResourceChoice
     from gridcli.cli.rows import LabelChoice
@@ -99,7 +101,11 @@ def label(
 
     check_targets(names, overwrite=target.overwrite)
     check_row_folder(rows, overwrite=target.overwrite)
-    membership = open_tiles(tiles, columns_in_dims)
+    try:
+        membership = open_tiles(tiles, columns_in_dims)
+    except (InputError, UsageError):
+        _refuse_swapped(tiles, source.inputs)
+        raise
     grid = _grid_for(membership, planar=source.planar)
     dims = membership.tile_keys.dims if isinstance(membership.tile_keys, TileColumns) else None
     rules = RowRules(places.keep_null_island, places.bbox, bad_rows.limit())
@@ -171,6 +177,26 @@ def label(
             warn(reason)
     if screen.is_talkative:
         print_summary(record)
+
+
+def _refuse_swapped(tiles: str, inputs: Sequence[str]) -> None:
+    """Refuse a file of tiles in the place of the inputs.
+
+    Raises
+    ------
+    UsageError
+    """
+    from gridcli.dims.columns import columns_in_dims
+    from gridcli.raster.tilesfile import open_tiles
+
+    try:
+        for name in inputs:
+            open_tiles(name, columns_in_dims)
+    except GridcliError:
+        return
+    raise UsageError(
+        f"TILES comes first, then INPUTS: {inputs[-1]} is a file of tiles, and {tiles} is none."
+    )
 
 
 def _grid_for(tiles: TilesFile, *, planar: bool) -> Grid:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +12,7 @@ import click
 from gridcli.cli.options import bundle
 from gridcli.cli.values import Names, is_standard_stream
 from gridcli.errors import UsageError
-from gridcli.output.formats import format_of
+from gridcli.output.formats import SUFFIXES, format_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -129,8 +129,13 @@ def row_target(path: str, form: str | None, choice: RowChoice) -> RowTarget:
                 "--partition-by writes a folder of Parquet files: give the rows a folder's name, "
                 "and no other --format."
             )
+        if PurePath(path).suffix.lower() in SUFFIXES:
+            raise UsageError(
+                f"--partition-by writes a folder, and {path} is the name of a file: give a "
+                "folder's name, or leave out --partition-by."
+            )
         return RowTarget(path, "parquet", choice.keep_noise, choice.partition_by)
-    told = format_of(path, form)
+    told = format_of(path, form, ROW_FORMATS, ", or a folder with --partition-by")
     if told not in ROW_FORMATS:
         raise UsageError(
             f"Rows are written as {', '.join(ROW_FORMATS)}: {told} has no place for all columns "
@@ -196,6 +201,8 @@ def points_target(
     """
     if choice.points is None:
         return None, others
+    if is_standard_stream(choice.points) and any(map(is_standard_stream, others.layers().values())):
+        raise UsageError("Two outputs go to standard output; give one of them a file.")
     if not is_standard_stream(choice.points):
         return row_target(choice.points, None, choice), others
     return row_target(choice.points, others.format, choice), replace(others, format=None)

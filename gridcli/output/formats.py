@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from gridcli.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from gridcli.output.layer import Layer, Sink
 
 SUFFIXES = {
@@ -25,8 +27,12 @@ FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
 WGS84_ONLY = ("geojson", "geojsonl", "geojsons")
 
 
-def format_of(path: str, explicit: str | None = None) -> str:
+def format_of(
+    path: str, explicit: str | None = None, among: Collection[str] = FORMATS, or_else: str = ""
+) -> str:
     """Return the format of an output: `explicit` if given, else what the path's suffix says.
+
+    Messages list the formats that are `among` those, and say what there is `or_else`.
 
     Raises
     ------
@@ -40,13 +46,14 @@ def format_of(path: str, explicit: str | None = None) -> str:
     if path == "-":
         raise UsageError(
             f"Standard output (-) has no suffix to tell its format; add --format with one of "
-            f"{', '.join(FORMATS)}."
+            f"{', '.join(among)}{or_else}."
         )
     suffix = PurePath(path).suffix.lower()
     if suffix not in SUFFIXES:
+        known = ", ".join(suffix for suffix, name in SUFFIXES.items() if name in among)
         raise UsageError(
-            f"The suffix of {path} names no output format; use one of {', '.join(SUFFIXES)}, "
-            "or add --format."
+            f"The suffix of {path} names no output format; use one of {known}, or add "
+            f"--format{or_else}."
         )
     return SUFFIXES[suffix]
 
