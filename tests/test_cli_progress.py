@@ -6,8 +6,12 @@ import io
 import json
 import threading
 
+import pytest
+
 from gridcli.runtime.footprint import peak_bytes, resident_bytes
 from gridcli.runtime.progress import Progress, Reading
+
+ALL_ELSE = "12,345 rows, 6,172 rows/s, 00:02<00:06, 300 MB"
 
 
 class Lines(io.StringIO):
@@ -47,6 +51,32 @@ def test_plain_lines_read_well() -> None:
     )
     assert reading(total_bytes=None, n_rows=0).plain() == "gridcli: contract, 300 MB"
     assert "100 %" in reading(n_bytes=1200).plain()
+
+
+@pytest.mark.parametrize(
+    ("width", "line"),
+    [
+        (120, f"contract:  25 % |{{bar}}| 300/1,200 MB read, {ALL_ELSE}"),
+        (80, f"contract:  25 % |{{bar}}| {ALL_ELSE}"),
+        (66, f"contract:  25 %, {ALL_ELSE}"),
+        (50, "contract:  25 %, 12,345 rows, 00:02<00:06, 300 MB"),
+        (40, "contract:  25 %, 12,345 rows, 300 MB"),
+        (20, "contract:  25 %"),
+        (5, "contract"),
+    ],
+)
+def test_a_bar_leaves_out_whole_what_has_no_room(width: int, line: str) -> None:
+    shown = reading(n_bytes=300_000_000, total_bytes=1_200_000_000, n_rows=12_345).bar(width)
+    assert shown == line
+
+
+def test_a_bar_shows_only_what_is_known() -> None:
+    bare = reading(total_bytes=None, n_bytes=0, n_rows=0, seconds=75.0)
+    assert bare.bar(80) == "contract: 01:15, 300 MB"
+    waiting = reading(n_bytes=0, n_rows=0, is_compiling=True)
+    assert waiting.bar(80) == "contract: compiling kernels (once), 00:02, 300 MB"
+    assert waiting.plain() == "gridcli: contract, compiling kernels (once), 300 MB"
+    assert "compiling" not in reading(is_compiling=True).plain()
 
 
 def test_lines_are_written_while_a_stage_reports_nothing() -> None:

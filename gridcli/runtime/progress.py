@@ -18,6 +18,13 @@ from gridcli.runtime.footprint import resident_bytes
 
 Mode = Literal["bar", "plain", "json", "none"]
 BAR_REFRESH_S = 0.25
+LEAST_BAR = 10
+"""Columns of a terminal; a shorter bar is left out."""
+NO_TERMINAL = 80
+"""Columns of a stream that is no terminal."""
+COMPILER = "gridcli.runtime.compiler"
+"""A module that is imported only where a kernel has to be compiled."""
+COMPILING = "compiling kernels (once)"
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,8 @@ class Reading:
         Since the stage started.
     memory_bytes : int
         Held by the process now.
+    is_compiling : bool
+        Kernels are being compiled, in a first run.
     """
 
     stage: str
@@ -43,6 +52,7 @@ class Reading:
     total_bytes: int | None
     seconds: float
     memory_bytes: int
+    is_compiling: bool = False
 
     @property
     def rows_per_s(self) -> float:
@@ -59,14 +69,53 @@ class Reading:
     def plain(self) -> str:
         """Return the reading as one line of a log."""
         parts = [f"gridcli: {self.stage}"]
-        if self.total_bytes:
-            parts.append(f"{min(100, 100 * self.n_bytes // self.total_bytes)} %")
+        if self._waits_for_kernels:
+            parts.append(COMPILING)
+        elif self.total_bytes:
+            parts.append(f"{self._percent} %")
         if self.n_rows:
             parts.append(f"{self.n_rows:,} rows, {self.rows_per_s:,.0f} rows/s")
         if self.eta_s is not None:
             parts.append(f"{self.eta_s:.0f} s left")
         parts.append(f"{self.memory_bytes / 1e6:,.0f} MB")
         return ", ".join(parts)
+
+    def bar(self, width: int) -> str:
+        """Return the reading as one line of a terminal, where ``{bar}`` stands for a bar.
+
+        Fields that the line has no room for are left out whole: first the bytes, then the bar,
+        the rate, the times, the rows and the memory. What is not known is left out, too.
+
+        Parameters
+        ----------
+        width : int
+            Columns.
+        """
+        memory = f"{self.memory_bytes / 1e6:,.0f} MB"
+        times = _clock(self.seconds)
+        if self._waits_for_kernels:
+            fields = [(0, COMPILING), (1, times), (2, memory)]
+        else:
+            rows, rate, n_bytes = "", "", ""
+            if self.n_rows:
+                rows, rate = f"{self.n_rows:,} rows", f"{self.rows_per_s:,.0f} rows/s"
+            if self.eta_s is not None:
+                times += f"<{_clock(self.eta_s)}"
+            if self.total_bytes:
+                n_bytes = f"{self.n_bytes / 1e6:,.0f}/{self.total_bytes / 1e6:,.0f} MB read"
+            percent = f"{self._percent:3d} %" if self.total_bytes else ""
+            bar = "|" + " " * LEAST_BAR + "|" if self.total_bytes else ""
+            fields = [(0, percent), (6, bar), (7, n_bytes), (3, rows), (5, rate), (4, times)]
+            fields.append((2, memory))
+        line = self.stage
+        for least in sorted(rank for rank, _ in fields):
+            shown = [text for rank, text in fields if text and rank <= least]
+            longer = f"{self.stage}: {', '.join(shown)}".replace("%, |", "% |").replace("|, ", "| ")
+            if shown and len(longer) < width:
+                line = longer
+            elif shown:
+                break
+        return line.replace("|" + " " * LEAST_BAR + "|", "|{bar}|")
 
     def json(self, *, done: bool) -> str:
         """Return the reading as one JSON object on one line."""
@@ -84,6 +133,14 @@ class Reading:
                 "memory_bytes": self.memory_bytes,
             }
         )
+
+    @property
+    def _percent(self) -> int:
+        return min(100, 100 * self.n_bytes // self.total_bytes) if self.total_bytes else 0
+
+    @property
+    def _waits_for_kernels(self) -> bool:
+        return self.is_compiling and not self.n_bytes and not self.n_rows
 
 
 class Progress:
@@ -109,6 +166,7 @@ class Progress:
         self._n_rows = 0
         self._total_bytes: int | None = None
         self._stage: str | None = None
+        self._n_stages = 0
         self._started = 0.0
         self._bar: Any = None
         self._finished = threading.Event()
@@ -118,6 +176,7 @@ class Progress:
         """Begin a stage, ending the one before; `total_bytes` is None where it is unknown."""
         self.close()
         self._n_bytes = self._n_rows = 0
+        self._n_stages += 1
         self._total_bytes, self._stage = total_bytes, stage
         self._started = time.monotonic()
         if self.mode == "none":
@@ -163,7 +222,13 @@ class Progress:
             total_bytes=self._total_bytes,
             seconds=time.monotonic() - self._started,
             memory_bytes=resident_bytes(),
+            is_compiling=self._is_compiling(),
         )
+
+    def _is_compiling(self) -> bool:
+        """Whether this run compiles kernels, as far as its first stage, which waits for them."""
+        is_first = self._n_stages == 1 and self._total_bytes is not None
+        return is_first and COMPILER in sys.modules
 
     def _write_until(self, finished: threading.Event) -> None:
         """Write a reading every interval until the stage is finished."""
@@ -176,9 +241,9 @@ class Progress:
         if self._bar is not None:
             total = reading.total_bytes
             self._bar.n = min(reading.n_bytes, total) if total else reading.n_bytes
-            self._bar.set_postfix_str(
-                f"{reading.n_rows:,} rows, {reading.memory_bytes / 1e6:,.0f} MB", refresh=True
-            )
+            columns = self._bar.format_dict["ncols"]  # of the stream's terminal, as it is now
+            self._bar.bar_format = reading.bar(columns or NO_TERMINAL)
+            self._bar.refresh()
         elif self.mode == "json":
             self._print(reading.json(done=False))
         else:
@@ -195,11 +260,15 @@ class Progress:
         tqdm.set_lock(threading.RLock())  # the default lock needs semaphores shared by processes
         return tqdm(
             total=self._total_bytes,
-            desc=self._stage,
             file=self._stream,
-            unit="B",
-            unit_scale=True,
+            bar_format=self._stage,
             dynamic_ncols=True,
             leave=False,
             mininterval=0,
         )
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
