@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -164,7 +165,23 @@ def test_a_hub_and_the_next_one(gridcli) -> None:
     assert (outcome.code, outcome.out, outcome.err) == (0, HUB, "")
     told = gridcli("explain", "tiles.geojson", "--hub", "g4/0/0").out
     assert "4 tiles with 27 points" in told
+    assert gridcli("explain", "tiles.geojson", "--hub", "1").out == told
     assert "A state can" in told
+
+
+def test_prose_is_broken_between_words(gridcli, monkeypatch) -> None:
+    words = ("explain", "tiles.geojson", "--hub", "g4/0/0")
+    whole = gridcli(*words).out
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("NO_COLOR", "1")
+    shown = gridcli(*words).out.split("\n\n")
+    for paragraph, line in (
+        (shown[0], whole.split("\n\n")[0]),
+        (shown[-1], whole.split("\n\n")[-1]),
+    ):
+        assert " ".join(paragraph.split()) == line.strip()
+        assert max(map(len, paragraph.splitlines())) <= 60
 
 
 def test_a_plane(gridcli, sources) -> None:
@@ -200,6 +217,9 @@ def test_distances_beyond_one(gridcli) -> None:
         (("day.parquet", "--at", "57.7,nan"), 2, "is not two numbers LAT,LON"),
         (("day.parquet", "--at", "11.9,957.7"), 2, "no place on earth"),
         (("day.parquet", "--at", "111.9,57.7"), 2, "If the longitude came first: --at 57.7,111.9."),
+        (("day.parquet", "--at", "150.123456789,9"), 2, "came first: --at 9,150.123456789."),
+        (("day.parquet", "--hub", "17"), 2, "a hub_key such as g4/"),
+        (("tiles.parquet", "--hub", "17"), 2, "such as g4/0/0, or a hub_id is wanted"),
         (("day.parquet",), 2, "one of --at LAT,LON and --hub KEY"),
         (("day.parquet", "--at", IN_HUB, "--hub", "g4/0/0"), 2, "one of --at LAT,LON"),
         (("day.parquet", "--hub", "g4/1/0"), 2, "belongs to hub g4/0/0"),

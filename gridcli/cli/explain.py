@@ -92,7 +92,12 @@ class Place(click.ParamType[tuple[float, float]]):
     type=Place(),
     help="A place: latitude, then longitude, in degrees; X,Y on a planar grid.",
 )
-@click.option("--hub", metavar="KEY", help="A hub: what holds it together, and what is next to it.")
+@click.option(
+    "--hub",
+    metavar="KEY",
+    help="A hub: what holds it together, and what is next to it. KEY is its hub_key, or in a file "
+    "of tiles its hub_id.",
+)
 @cluster_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, no text.")
 @resource_options

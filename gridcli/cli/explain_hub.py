@@ -12,6 +12,7 @@ from gridcli.cli.explain_place import (
     change_record,
     many,
     opening_record,
+    print_prose,
     tile_record,
     tile_words,
 )
@@ -61,7 +62,7 @@ class HubAnswer:
         from rich.table import Table
 
         found = self.found
-        click.echo(" ".join([*_what(found), *_weakest(found)]))
+        print_prose(" ".join([*_what(found), *_weakest(found)]))
         click.echo()
         table = Table(box=None, pad_edge=False, header_style="bold")
         for name in ("what would change", "from"):
@@ -71,7 +72,7 @@ class HubAnswer:
         print_rich(table, width=PIPE_WIDTH, standard_output=True)
         for note in self.notes:
             click.echo()
-            click.echo(note)
+            print_prose(note)
 
 
 def _join_record(join: Join) -> dict[str, Any]:

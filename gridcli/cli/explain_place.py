@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gridcli import __version__
+from gridcli.cli.screen import wrapped
 from gridcli.cli.summary import print_rich
 
 if TYPE_CHECKING:
@@ -117,14 +119,19 @@ def _record(answer: PlaceAnswer) -> dict[str, Any]:
 
 def _show(answer: PlaceAnswer) -> None:
     found = answer.found
-    click.echo(" ".join([*_where(found), *_why(found)]))
+    print_prose(" ".join([*_where(found), *_why(found)]))
     click.echo()
     _print_neighbours(found)
     click.echo()
     _print_changes(answer)
     for note in answer.notes:
         click.echo()
-        click.echo(note)
+        print_prose(note)
+
+
+def print_prose(text: str) -> None:
+    """Print a paragraph on standard output."""
+    click.echo(wrapped(text, sys.stdout))
 
 
 def _where(found: Explanation) -> Iterator[str]:
@@ -183,7 +190,7 @@ def _print_neighbours(found: Explanation) -> None:
     for cells in rows.values():
         before = (width - len(cells)) // 2
         table.add_row(*[""] * before, *cells, *[""] * (width - before - len(cells)))
-    click.echo(
+    print_prose(
         f"Points in the tiles around, north at the top; [ ] the place's own, ( ) below tau {tau:,}:"
     )
     print_rich(table, width=PIPE_WIDTH, standard_output=True)

@@ -30,13 +30,27 @@ def paragraph(message: str, kind: str | None = None) -> str:
         "error" or "warning".
     """
     prefix = f"{PROGRAM}: {kind}: " if kind else f"{PROGRAM}: "
-    text = prefix + message.strip()
-    if sys.stderr is None or not sys.stderr.isatty():
+    return wrapped(prefix + message.strip(), sys.stderr, indent="  ")
+
+
+def wrapped(text: str, stream: IO[str] | None, *, indent: str = "") -> str:
+    """Return text broken between words where its stream is a terminal, else as it is.
+
+    Parameters
+    ----------
+    text : str
+        Line breaks in it are kept.
+    stream : text stream or None
+        Where it will be printed.
+    indent : str
+        What begins each further line.
+    """
+    if stream is None or not stream.isatty():
         return text
     width = min(shutil.get_terminal_size().columns, WIDEST)
     return "\n".join(
         textwrap.fill(
-            line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+            line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
         )
         for line in text.splitlines()
     )

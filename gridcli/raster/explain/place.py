@@ -129,14 +129,14 @@ def tile_at(grid: Grid, place: tuple[float, float]) -> tuple[int, int]:
     if len(found.keys):
         tile_x, tile_y = (int(index[0]) // grid.multiple for index in unpack(found.keys))
         return tile_x, tile_y
+    lon, lat = (np.format_float_positional(each, trim="-") for each in place)
     if int(found.reasons[0]) == OUTSIDE_INT32:
-        raise UsageError(f"--at {place[0]:g},{place[1]:g} is beyond the tiles of grid {grid.name}.")
-    lon, lat = place
+        raise UsageError(f"--at {lon},{lat} is beyond the tiles of grid {grid.name}.")
     advice = ""
-    if abs(lon) <= 90 and -180 <= lat <= 360:
-        advice = f" If the longitude came first: --at {lon:g},{lat:g}."
+    if abs(place[0]) <= 90 and -180 <= place[1] <= 360:
+        advice = f" If the longitude came first: --at {lon},{lat}."
     raise UsageError(
-        f"--at {lat:g},{lon:g} is no place on earth: it is LAT,LON in degrees, the latitude first, "
+        f"--at {lat},{lon} is no place on earth: it is LAT,LON in degrees, the latitude first, "
         f"from -90 to 90; the longitude from -180 to 360.{advice}"
     )
 

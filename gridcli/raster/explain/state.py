@@ -193,8 +193,8 @@ def explain_hub_in_state(
     )
     if match is None or any(not INT32.min <= int(each) <= INT32.max for each in match.groups()):
         raise UsageError(
-            f"--hub {hub_key} is no hub of this state: its hubs are called {grid.name}/X/Y, after "
-            "their smallest tile."
+            f"--hub {hub_key} is no hub of this state: a hub_key such as {grid.name}/119000/577000 "
+            "is wanted, which names the grid and the smallest tile of a hub."
         )
     first = int(match[1]), int(match[2])
     lookup = RunLookup(run, grid)

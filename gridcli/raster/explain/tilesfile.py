@@ -148,6 +148,7 @@ def explain_hub_in_tiles(
     grid : Grid
         That of the file.
     hub_key : str
+        Or a `hub_id` of the file.
     options : ClusterOptions
         Those that the file was made with.
     space : Workspace
@@ -165,8 +166,14 @@ def explain_hub_in_tiles(
         A signal arrived.
     """
     read = _read(file, None, space, stop)
+    if hub_key.isdecimal() and int(hub_key) in file.hub_ids:
+        hub_key = file.hub_keys[file.hub_ids.index(int(hub_key))]
     if hub_key not in file.hub_keys:
-        raise UsageError(f"--hub {hub_key}: {file.path} holds no hub of this key.")
+        example = f", such as {file.hub_keys[0]}" if file.hub_keys else ""
+        raise UsageError(
+            f"--hub {hub_key}: {file.path} holds no hub of this key or number. A hub_key{example}, "
+            "or a hub_id is wanted."
+        )
     first: dict[int, str] = dict(zip(read.first.tolist(), file.hub_keys, strict=True))
 
     def name_of(tile: tuple[int, int]) -> str:
