@@ -20,8 +20,8 @@ from gridcli.grid.grid import Grid
 from gridcli.grid.keys import pack
 from gridcli.points.batch import RowCounts
 from gridcli.points.plan import Input
+from gridcli.points.unchanged import require_unchanged
 from gridcli.states import info as state_info
-from gridcli.states.build import require_unchanged
 from gridcli.states.compatible import combine, compare_rules
 from gridcli.states.file import open_state
 from gridcli.states.info import InputRecord, Rules, StateInfo
@@ -403,7 +403,10 @@ def test_an_input_that_changes_while_it_is_hashed_is_noticed(tmp_path, monkeypat
     monkeypatch.setattr("gridcli.states.provenance.fingerprint", hash_slowly)
     records = record_inputs([source(path)])
     with pytest.raises(DataError, match="has changed while it was read"):
-        require_unchanged([source(path)], records)
+        require_unchanged([source(path)], [record.stamp for record in records])
+    path.unlink()
+    with pytest.raises(DataError, match="has changed while it was read"):
+        require_unchanged([source(path)], [record.stamp for record in records])
 
 
 # --- What goes together -------------------------------------------------------------------------

@@ -99,8 +99,9 @@ def contract(
     from gridcli.output.lock import writer_lock
     from gridcli.output.targets import check_targets
     from gridcli.points.reader import PointReader
+    from gridcli.points.unchanged import require_unchanged
     from gridcli.raster.counting import RowRules
-    from gridcli.states.build import InputChooser, NothingNewError, build_state, require_unchanged
+    from gridcli.states.build import InputChooser, NothingNewError, build_state
     from gridcli.states.checkpoint import check_resumable
     from gridcli.states.compatible import compare_rules
     from gridcli.states.info import StateInfo
@@ -180,7 +181,7 @@ def contract(
                 checkpoint=checkpoint,
                 seconds=seconds,
             )
-        require_unchanged(reader.inputs, chooser.records)
+        require_unchanged(reader.inputs, [each.stamp for each in chooser.records])
         record = _record(info, target, len(chooser.records), space.threads, seconds)
         if summary is not None:
             outputs[summary].write(json_bytes(record))

@@ -143,8 +143,7 @@ def raster(
     from gridcli.output.lock import writer_lock
     from gridcli.output.targets import check_targets
     from gridcli.points.reader import PointReader
-    from gridcli.points.unchanged import require_unchanged as require_same
-    from gridcli.points.unchanged import stamps_of
+    from gridcli.points.unchanged import require_unchanged, stamps_of
     from gridcli.raster.agglomerate import check_neighbourhood
     from gridcli.raster.counting import RowRules
     from gridcli.raster.layers import gridcli_record
@@ -153,7 +152,7 @@ def raster(
     check_neighbourhood(clustering.delta, clustering.metric, grid)
     chooser = None
     if state is not None:
-        from gridcli.states.build import InputChooser, require_unchanged
+        from gridcli.states.build import InputChooser
         from gridcli.states.sources import check_state_name
 
         check_state_name(state)
@@ -222,10 +221,10 @@ def raster(
                     stop=context.obj,
                 )
             files.append(points)
-            require_same(reader.inputs, stamps)
+            require_unchanged(reader.inputs, stamps)
         if state is not None and writer is not None and chooser is not None:
             info = writer.finish(result.counts, chooser.records)
-            require_unchanged(reader.inputs, chooser.records)
+            require_unchanged(reader.inputs, [each.stamp for each in chooser.records])
             files.append(state_file(state, info))
         record = summary_record(
             "raster",

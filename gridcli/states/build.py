@@ -242,21 +242,3 @@ def tiles_named(info: StateInfo) -> Iterator[None]:
         yield
     except TooFewPointsError as error:
         raise DataError(f"tile {TileColumns(info.dims).shown(error.key)} {error}") from None
-
-
-def require_unchanged(inputs: Sequence[Input], records: Sequence[InputRecord]) -> None:
-    """Refuse inputs that are not what they were when the run began.
-
-    Raises
-    ------
-    DataError
-    """
-    for source, record in zip(inputs, records, strict=True):
-        if source.path is None:
-            continue
-        status = source.path.stat()
-        if (status.st_size, status.st_mtime_ns) != (record.size_bytes, record.mtime_ns):
-            raise DataError(
-                f"{record.shown} has changed while it was read, so what was counted of it is not "
-                "known. Nothing was written: run again once it is complete."
-            )

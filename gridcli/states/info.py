@@ -7,7 +7,7 @@ import json
 import zlib
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gridcli import __version__
 from gridcli.dims.axes import Axis
@@ -17,6 +17,9 @@ from gridcli.grid.grid import Grid
 from gridcli.points.batch import Reason, RowCounts
 from gridcli.raster.unique.rule import UniqueRule
 from gridcli.states.content import canonical_json
+
+if TYPE_CHECKING:
+    from gridcli.points.unchanged import Stamp
 
 KIND = "state"
 FORMAT_VERSION = 1
@@ -50,6 +53,13 @@ class InputRecord:
         if self.fingerprint is not None:
             return f"content {self.fingerprint}"
         return None if self.input_id is None else f"id {self.input_id}"
+
+    @property
+    def stamp(self) -> Stamp | None:
+        """What the file is known by while it is read (`gridcli.points.unchanged`)."""
+        if self.size_bytes is None or self.mtime_ns is None:
+            return None
+        return self.size_bytes, self.mtime_ns
 
     @property
     def shown(self) -> str:
