@@ -69,9 +69,26 @@ def test_all_outputs_of_a_run(gridcli, sample_csv, folder) -> None:
     ]
     text = " ".join(outcome.err.split())
     assert "reading latitude from 'lat', longitude from 'lon'." in text
-    assert "rows read 64 used 60 null 1 not a number 1 out of range 1 null island 1" in text
+    assert "grid g4 rows read 64 used 60 null 1 not a number 1 out of range 1 null island 1" in text
     assert "tiles 25 significant tiles 5 with at least 5 points hubs 1 of at least 4 tiles" in text
     assert "hubs.geojson (1 row)" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--refine", "1"], "grid g4, drawn from g5 rows read"),
+        (["--tile-size", "25m"], "grid m25 rows read"),
+        (
+            ["--dims", "lat,lon,speed", "--range", "speed=0:100", "--prec", "4,4,-1"],
+            "grid g4+speed(0:100)-1 rows read",
+        ),
+    ],
+)
+def test_the_summary_names_the_grid(gridcli, sample_csv, folder, options, told) -> None:
+    outcome = gridcli("raster", sample_csv, "-o", "hubs.csv", *options)
+    assert outcome.code == 0
+    assert told in " ".join(outcome.err.split())
 
 
 def test_quiet_hides_all_but_warnings(gridcli, sample_csv, folder) -> None:

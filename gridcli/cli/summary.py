@@ -7,6 +7,7 @@ record alone, so they serve every command.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -137,7 +138,24 @@ def row_lines(rows: dict[str, int]) -> Iterator[tuple[str, str]]:
             yield reason.replace("_", " "), f"{n:,}"
 
 
+def _grid_text(record: dict[str, Any]) -> str:
+    """Return the name of the grid, as hub keys begin, and that of the grid that draws hubs."""
+    from gridcli.dims.grid import DimsGrid
+    from gridcli.grid.grid import Grid
+
+    name = str(record["grid"]["name"])
+    if record.get("dims") is not None:
+        name = DimsGrid.from_description(Grid.from_description(record["grid"]), record["dims"]).name
+    if record.get("refine") is None:
+        return name
+    whole_prec = re.fullmatch(r"([gp])(-?\d+)", name)
+    if whole_prec is None:
+        return f"{name}, drawn from finer tiles"
+    return f"{name}, drawn from {whole_prec[1]}{int(whole_prec[2]) + record['refine']}"
+
+
 def _summary_lines(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "grid", _grid_text(record)
     if "rows" in record:
         yield from row_lines(record["rows"])
     tiles = record.get("tiles", {})
