@@ -165,6 +165,12 @@ def test_options_of_rows_need_points(trips, gridcli, tmp_path, option):
     assert "needs --points" in outcome.err
 
 
+def test_standard_output_takes_one_output(trips, gridcli):
+    outcome = gridcli("raster", trips[1], "-o", "-", "--points", "-")
+    assert outcome.code == 2
+    assert "Two outputs go to standard output" in outcome.err
+
+
 def test_columns_that_labelling_adds_are_refused(trips, gridcli, tmp_path):
     tiles, _ = trips
     source = write_csv(tmp_path / "x.csv", "lat,lon,Hub_ID,reason\n57.70005,11.90005,1,x\n")
