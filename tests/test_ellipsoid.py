@@ -15,6 +15,7 @@ from gridcli.grid.ellipsoid import (
     tile_side,
 )
 from gridcli.grid.grid import Grid
+from gridcli.grid.records import grid_of_name
 from tests import naive
 
 EARTH_M2 = 510_065_621_724_089
@@ -39,7 +40,7 @@ NAMES = [
 @given(st.sampled_from(NAMES), st.floats(0, 1))
 @settings(max_examples=60, deadline=None)
 def test_rows_equal_the_formula_in_sixty_digits(name, place):
-    grid = Grid.from_name(name)
+    grid = grid_of_name(name)
     row = round(grid.first_row + place * (grid.last_row - grid.first_row))
     expected = naive.tile_area(grid, (0, row))
     assert row_areas(grid, np.array([row], np.int32))[0] == pytest.approx(expected, rel=2e-15)
@@ -47,7 +48,7 @@ def test_rows_equal_the_formula_in_sixty_digits(name, place):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_rows_at_poles_and_equator_equal_the_formula_in_sixty_digits(name):
-    grid = Grid.from_name(name)
+    grid = grid_of_name(name)
     first, last = grid.first_row, grid.last_row
     rows = np.clip([first, first + 1, -1, 0, last - 1, last], first, last).astype(np.int32)
     expected = [naive.tile_area(grid, (0, row)) for row in rows.tolist()]
@@ -58,7 +59,7 @@ def test_rows_at_poles_and_equator_equal_the_formula_in_sixty_digits(name):
     "name", ["g-1", "g0", "g0.25", "g1", "g2.5", "g-1x7", "g-1x40", "g0x7", "g1x11", "g2.5x6"]
 )
 def test_all_tiles_make_the_earth(name):
-    grid = Grid.from_name(name)
+    grid = grid_of_name(name)
     rows = np.arange(grid.first_row, grid.last_row + 1, dtype=np.int32)
     circle = grid.columns - column_overlap(grid)
     assert row_areas(grid, rows).sum() * circle == pytest.approx(EARTH_M2, abs=1)

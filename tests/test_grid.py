@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gridcli.errors import InputError, UsageError
 from gridcli.grid.grid import INT32_MAX, Grid
+from gridcli.grid.records import grid_of_name, grid_of_record
 from tests.tile_examples import GRIDS
 
 FACTORS = st.sampled_from([1, 2, 3, 4, 5, 7, 10, 12, 20, 100, 250, 1000])
@@ -58,7 +59,7 @@ def test_powers_of_ten_are_precisions(grid, m, expected):
 def test_names_of_coarsened_grids(grid, m, name):
     coarse = grid.coarsened(m)
     assert coarse.name == name
-    assert Grid.from_name(name) == coarse
+    assert grid_of_name(name) == coarse
 
 
 @given(st.sampled_from(COARSE), FACTORS, FACTORS)
@@ -125,19 +126,19 @@ def test_coarsening_that_cannot_be():
 @given(st.sampled_from(COARSE), FACTORS)
 def test_descriptions_come_back(grid, m):
     coarse = grid.coarsened(m)
-    assert Grid.from_description(coarse.describe()) == coarse
+    assert grid_of_record(coarse.describe()) == coarse
 
 
 def test_a_description_without_multiple_is_of_none():
     record = Grid.degrees(4).describe()
     del record["multiple"]
-    assert Grid.from_description(record) == Grid.degrees(4)
+    assert grid_of_record(record) == Grid.degrees(4)
 
 
 def test_a_real_precision_keeps_the_scale_of_the_file():
     grid = Grid.degrees("3.5")
     other = replace(grid, scale=math.nextafter(grid.scale, 0))
-    assert Grid.from_description(other.describe()) == other
+    assert grid_of_record(other.describe()) == other
 
 
 GOOD = Grid.degrees(4).coarsened(2).describe()
@@ -175,4 +176,4 @@ GOOD = Grid.degrees(4).coarsened(2).describe()
 )
 def test_what_describes_no_grid_is_refused(record):
     with pytest.raises(InputError, match="damaged, or was made by a newer version"):
-        Grid.from_description(record)
+        grid_of_record(record)

@@ -15,6 +15,7 @@ from gridcli.errors import InputError, UsageError
 from gridcli.grid import metres
 from gridcli.grid.ellipsoid import row_areas
 from gridcli.grid.grid import Grid
+from gridcli.grid.records import grid_of_name, grid_of_record
 from gridcli.grid.sizes import metres_of
 from tests import naive
 from tests.test_projection import project
@@ -190,9 +191,9 @@ def test_impossible_sizes_are_refused(text, words):
 
 def test_descriptions_come_back():
     for name in ("m25", "m12.5", "m1000"):
-        grid = Grid.from_name(name)
+        grid = grid_of_name(name)
         assert grid.name == name
-        assert Grid.from_description(grid.describe()) == grid
+        assert grid_of_record(grid.describe()) == grid
         assert grid.coarsened(1) == grid
         assert grid.coarsening_to(grid) == 1
     assert Grid.metres(25).coarsening_to(Grid.metres(50)) is None
@@ -203,19 +204,19 @@ def test_descriptions_come_back():
 def test_another_table_is_noticed():
     record = Grid.metres(25).describe()
     with pytest.raises(InputError, match="other numbers of columns"):
-        Grid.from_description({**record, "columns_sha256": "0" * 64})
+        grid_of_record({**record, "columns_sha256": "0" * 64})
     with pytest.raises(InputError, match="unknown"):
-        Grid.from_description({**record, "scale": (26.0).hex()})
+        grid_of_record({**record, "scale": (26.0).hex()})
     without = {key: value for key, value in record.items() if key != "columns_sha256"}
     with pytest.raises(InputError, match="other numbers of columns"):
-        Grid.from_description(without)
+        grid_of_record(without)
 
 
 def test_tiles_in_metres_are_not_joined_to_larger_ones():
     with pytest.raises(UsageError, match="cannot be joined 2 by 2"):
         Grid.metres(25).coarsened(2)
     with pytest.raises(UsageError):
-        Grid.from_name("m25x2")
+        grid_of_name("m25x2")
 
 
 def test_columns_are_asked_for_by_row():

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridcli.grid import keys
-from gridcli.grid.grid import Grid
 from gridcli.grid.project import Projector, Selection
+from gridcli.grid.records import grid_of_name
 from gridcli.raster.cluster import cluster
 from gridcli.tiles.tiles import Tiles
 from tests import naive
@@ -51,8 +51,8 @@ points = st.lists(
     st.sampled_from(GRIDS), points, st.integers(1, 2), st.sampled_from(["chebyshev", "manhattan"])
 )
 def test_hubs_are_those_of_the_oracle(name, pairs, delta, metric):
-    grid = Grid.from_name(name)
-    lon, lat = (np.array(axis) for axis in zip(*pairs, strict=True))
+    grid = grid_of_name(name)
+    lon, lat = (np.array(axis, np.float64) for axis in zip(*pairs, strict=True))
     found = Projector(grid, Selection(keep_null_island=True)).project(lon, lat)
     assert len(found.keys) == len(pairs)
     tiles, n = np.unique(found.keys, return_counts=True)

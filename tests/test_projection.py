@@ -14,6 +14,7 @@ from gridcli.errors import UsageError
 from gridcli.grid import keys
 from gridcli.grid.grid import Grid
 from gridcli.grid.project import OUTSIDE_INT32, Projector, Selection
+from gridcli.grid.records import grid_of_record
 from gridcli.points.batch import Reason
 from tests import naive
 
@@ -246,4 +247,4 @@ def test_impossible_precisions_are_refused(prec, words):
 @pytest.mark.parametrize("prec", PRECISIONS)
 def test_a_description_makes_the_same_grid_again(prec):
     grid = Grid.degrees(prec)
-    assert Grid.from_description(grid.describe()) == grid
+    assert grid_of_record(grid.describe()) == grid

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from gridcli.errors import GridcliError, InputError, UsageError
 from gridcli.grid import keys
 from gridcli.grid.grid import Grid
+from gridcli.grid.records import grid_of_name
 from gridcli.output.formats import FORMATS, WGS84_ONLY, write_layer
 from gridcli.raster import tilesformats
 from gridcli.raster.layers import FORMAT_VERSION, gridcli_record, hubs_layer
@@ -103,8 +104,8 @@ def test_integers_that_json_cannot_hold(form, tmp_path) -> None:
 
 @pytest.mark.parametrize("name", ["g4", "g3.5", "g4x2", "g-1"])
 def test_the_grid_of_a_csv_is_that_of_its_keys(name, tmp_path) -> None:
-    hubs = hubs_of({(0, 0): 5}, Grid.from_name(name))
-    assert open_tiles(write_tiles(hubs, tmp_path / "t.csv", "csv")).grid == Grid.from_name(name)
+    hubs = hubs_of({(0, 0): 5}, grid_of_name(name))
+    assert open_tiles(write_tiles(hubs, tmp_path / "t.csv", "csv")).grid == grid_of_name(name)
 
 
 def test_a_csv_without_hubs_tells_no_grid(tmp_path) -> None:

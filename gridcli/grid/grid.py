@@ -7,7 +7,6 @@ Definitions are those of docs/contract.md, section 3. Kernels that project many 
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gridcli.errors import InputError, UsageError
+from gridcli.errors import UsageError
 from gridcli.grid import metres
 from gridcli.grid.sizes import check_side, decimal_of, plain
 
@@ -42,8 +41,6 @@ MAX_EXACT_POWER = 22
 LARGEST_SIDE = 10**300
 """Tiles of such a side still have edges that are doubles."""
 LATITUDE_BOUND = 90
-SAME_SCALE = 1e-12
-"""Relative difference of 10^P between two libraries of mathematics, P not an integer."""
 
 
 @dataclass(frozen=True)
@@ -323,7 +320,7 @@ class Grid:
         return edge if self.planar else np.clip(edge, -90.0, 90.0)
 
     def describe(self) -> dict[str, Any]:
-        """Return the grid as JSON-ready metadata; `Grid.from_description` reads it back."""
+        """Return the grid as JSON-ready metadata; `gridcli.grid.records` reads it back."""
         record: dict[str, Any] = {
             "name": self.name,
             "planar": self.planar,
@@ -334,59 +331,6 @@ class Grid:
         if self.rows_differ:
             record[DIGEST] = metres.table_digest(self.scale)
         return record
-
-    @classmethod
-    def from_description(cls, record: Any) -> Grid:
-        """Return the grid that `describe` made the record of.
-
-        A real precision keeps the record's scale: other machines may compute 10^P otherwise.
-
-        Raises
-        ------
-        InputError
-            The record is of no grid that this version knows, or contradicts itself.
-        """
-        wrong = InputError(
-            f"the grid {record!r} is unknown: the file is damaged, or was made by a newer version "
-            "of gridcli."
-        )
-        if not isinstance(record, dict):
-            raise wrong
-        try:
-            named = cls.from_name(str(record.get("name")))
-            scale = float.fromhex(record["scale"])
-        except (UsageError, KeyError, TypeError, ValueError, OverflowError):
-            raise wrong from None
-        if named.rule == REAL and math.isclose(scale, named.scale, rel_tol=SAME_SCALE):
-            named = replace(named, scale=scale)
-        told, known = {"multiple": 1, **record, "scale": scale.hex()}, named.describe()
-        if told != known:
-            if {**told, DIGEST: None} == {**known, DIGEST: None}:
-                raise InputError(
-                    f"the rows of grid {named.name} have other numbers of columns here than where "
-                    "the file was made, so that its tiles lie elsewhere. Contract the points anew."
-                )
-            raise wrong
-        return named
-
-    @classmethod
-    def from_name(cls, name: str) -> Grid:
-        """Return the grid of a name: ``g4``, ``m25``, ``p2``, ``t25``, ``g4x2``.
-
-        Raises
-        ------
-        UsageError
-            There is no such grid.
-        """
-        kinds = {"g": cls.degrees, "m": cls.metres, "p": cls.planar_prec, "t": cls.planar_size}
-        match = re.fullmatch(r"([gmpt])(-?[0-9]+(?:\.[0-9]+)?)(?:x([1-9][0-9]*))?", name, re.ASCII)
-        if match is None:
-            raise UsageError(f"{name!r} is no grid.")
-        kind, size, multiple = match.groups()
-        grid = kinds[kind](size).coarsened(int(multiple or 1))
-        if grid.name != name:
-            raise UsageError(f"{name!r} is no grid; {grid.name} is.")
-        return grid
 
 
 def _scale_of(prec: Decimal) -> tuple[int, float]:

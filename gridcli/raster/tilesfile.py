@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from gridcli.errors import InputError, UsageError
 from gridcli.grid import keys
 from gridcli.grid.grid import Grid
+from gridcli.grid.records import grid_of_name, grid_of_record
 from gridcli.grid.validity import are_tiles
 from gridcli.points.arrow import READ_ERRORS
 from gridcli.raster.layers import FORMAT_VERSION
@@ -301,7 +302,7 @@ def _grid_of_record(path: str, contents: Contents) -> Grid | None:
             f"{FORMAT_VERSION}). Upgrade gridcli."
         )
     try:
-        return Grid.from_description(record.get("grid"))
+        return grid_of_record(record.get("grid"))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
@@ -313,7 +314,7 @@ def _grid_of_keys(path: str, contents: Contents) -> Grid | None:
         if len(hub_key):
             key = hub_key[0].as_py()
             try:
-                return Grid.from_name(key.partition("/")[0])
+                return grid_of_name(key.partition("/")[0])
             except UsageError:
                 raise InputError(f"{path}: {key!r} is no hub_key: it names no grid.") from None
     return None

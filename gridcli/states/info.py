@@ -14,6 +14,7 @@ from gridcli.dims.axes import Axis
 from gridcli.dims.grid import DimsGrid
 from gridcli.errors import InputError
 from gridcli.grid.grid import Grid
+from gridcli.grid.records import grid_of_record
 from gridcli.points.batch import Reason, RowCounts
 from gridcli.raster.unique.rule import UniqueRule
 from gridcli.states.content import canonical_json
@@ -167,7 +168,7 @@ def from_record(record: dict[str, Any]) -> StateInfo:
     rules, rows = dict(record["rules"]), record["rows"]
     scale, bbox = rules.pop("scale"), rules.pop("bbox")
     inputs = json.loads(decompress(record["inputs"]))
-    grid = Grid.from_description(record["grid"])
+    grid = grid_of_record(record["grid"])
     dims = rules.get("dims")
     return StateInfo(
         grid=grid,
