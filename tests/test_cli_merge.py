@@ -204,8 +204,10 @@ def test_differences_that_do_not_hinder_are_said(gridcli, days, folder) -> None:
     outcome = gridcli("merge", "a.parquet", "x*.parquet", "-o", "out.parquet", "-q")
     assert outcome.code == 0
     assert outcome.err.splitlines() == [
-        "gridcli: warning: x0.parquet: columns x, y, unlike lon, lat of a.parquet "
-        "(6 more such differences)."
+        (
+            "gridcli: warning: x0.parquet: columns x, y, unlike lon, lat of a.parquet "
+            "(6 more such differences)."
+        )
     ]
 
 
