@@ -112,7 +112,7 @@ def small_pieces(monkeypatch):
     keep_noise=st.booleans(),
     threads=st.sampled_from([1, 3]),
 )
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_rows_are_labelled_as_the_oracle_says(
     tmp_path_factory, rows, cut, source, form, keep_noise, threads
 ):

@@ -21,6 +21,7 @@ REASON_COLUMN = "reason"
 GEO_KEY = b"geo"
 FIELD_ID_KEY = b"PARQUET:field_id"
 """Numbers of columns within one file; those of several files clash."""
+_DECIMAL128_DIGITS = 38
 _FLOAT_DIGITS = {16: 11, 32: 24, 64: 53}
 """Bits of the significand of a float, by its width: larger integers are rounded."""
 
@@ -174,13 +175,24 @@ def _common_field(a: Any, b: Any) -> Any:
     try:
         common = pa.unify_schemas([pa.schema([a]), pa.schema([b])], promote_options="permissive")
         field = common.field(0)
+        field = field.with_type(_wide_enough(field.type, (a.type, b.type)))
         for own in (a.type, b.type):
             if not _is_exact(own, field.type):
                 return None
-            _as_type(pa.nulls(0, own), field.type)
+            _as_type(pa.nulls(1, own), field.type)
     except pa.ArrowException:
         return None
     return field
+
+
+def _wide_enough(common: Any, types: tuple[Any, ...]) -> Any:
+    """Return a decimal type with room for all digits of integers (pyarrow 26 leaves one out)."""
+    whole = [len(str(2**own.bit_width - 1)) for own in types if pa.types.is_integer(own)]
+    if not (whole and pa.types.is_decimal(common)):
+        return common
+    precision = max([common.precision, *(digits + common.scale for digits in whole)])
+    wide = pa.decimal128 if precision <= _DECIMAL128_DIGITS else pa.decimal256
+    return wide(precision, common.scale)
 
 
 def _is_exact(own: Any, common: Any) -> bool:
