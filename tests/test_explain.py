@@ -372,9 +372,9 @@ def test_a_hub_of_a_file_of_tiles(case) -> None:
     [
         ("g4/1/0", "its tile belongs to hub g4/0/0."),
         ("g4/7/7", "a place in that tile says why."),
-        ("g3/0/0", "called g4/X/Y"),
-        ("g4/0/0~2", "called g4/X/Y"),
-        ("g4/9999999999/0", "called g4/X/Y"),
+        ("g3/0/0", "which names the grid and the smallest tile"),
+        ("g4/0/0~2", "which names the grid and the smallest tile"),
+        ("g4/9999999999/0", "which names the grid and the smallest tile"),
     ],
 )
 def test_hubs_that_are_not_there(key, told) -> None:
