@@ -141,11 +141,11 @@ def row_lines(rows: dict[str, int]) -> Iterator[tuple[str, str]]:
 def _grid_text(record: dict[str, Any]) -> str:
     """Return the name of the grid, as hub keys begin, and that of the grid that draws hubs."""
     from gridcli.dims.grid import DimsGrid
-    from gridcli.grid.grid import Grid
+    from gridcli.grid.records import grid_of_record
 
     name = str(record["grid"]["name"])
     if record.get("dims") is not None:
-        name = DimsGrid.from_description(Grid.from_description(record["grid"]), record["dims"]).name
+        name = DimsGrid.from_description(grid_of_record(record["grid"]), record["dims"]).name
     if record.get("refine") is None:
         return name
     whole_prec = re.fullmatch(r"([gp])(-?\d+)", name)
