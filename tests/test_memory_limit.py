@@ -198,6 +198,20 @@ def test_long_rows_are_decoded_in_small_batches(tmp_path, monkeypatch):
     assert max(sizes) * 10_000 <= 1 << 20
 
 
+@pytest.mark.parametrize("late", [True, False])
+def test_repeated_values_are_long_once_they_are_decoded(late, tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet_module, "USUAL_BYTES", 1 << 20)
+    values = np.zeros(1000)
+    texts = ["x" * 9_999, "y" * 9_999] * 500
+    pq.write_table(pa.table({"lat": values, "lon": values, "text": texts}), tmp_path / "a.parquet")
+    options = ReadOptions(extra_columns=("*",), late_columns=late)
+    with PointReader([str(tmp_path / "a.parquet")], options) as reader:
+        for chunk in reader.chunks():
+            batches = [batch.later() if late else batch.table for batch in chunk.decode()]
+    assert sum(batch.num_rows for batch in batches) == 1000
+    assert max(batch.nbytes for batch in batches) <= 1 << 20
+
+
 @given(st.binary(max_size=60))
 @settings(max_examples=60)
 def test_garbage_is_a_thrift_error_or_a_structure(data):

@@ -135,6 +135,8 @@ class Converter:
         wanted = dict.fromkeys([*coordinates, *self._filter_columns, *plan.extra])
         self.columns: list[str] = [name for name in file_schema.names if name in wanted]
         """Columns of the file that must be read, in its order."""
+        self.has_extra = bool(plan.extra)
+        """Whether batches hold columns beside those of coordinates and filters."""
         self._partitions = {
             name: value for name, value in source.partitions.items() if name not in self.columns
         }

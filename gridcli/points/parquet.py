@@ -7,8 +7,9 @@ ranges are never given back on local files (apache/arrow issue 39808), and the d
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -30,13 +31,15 @@ from gridcli.points.pieces import DamagedError
 from gridcli.points.room import USUAL_BYTES, Room
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from gridcli.points.batch import Chunk, PointBatch
     from gridcli.points.plan import ColumnPlan, Input
 
 _BUFFER_BYTES = 1 << 20
 _LEAST_BATCH_ROWS = 1 << 10
+_FIRST_ROWS = 1 << 6
+"""Rows by which the size of all is judged."""
 _SMALL_COLUMN_BYTES = USUAL_BYTES // 8
 """Columns of a row group up to this size are taken for one page."""
 
@@ -175,12 +178,23 @@ class ParquetChunk:
             error = ValueError(f"{n_read} rows instead of {n_rows}")
             raise broken(self.file.source, self._place, error)
 
-    @property
+    @cached_property
     def _batch_rows(self) -> int:
-        """Rows to decode at a time: fewer where they are long."""
+        """Rows to decode at a time: fewer where they are long.
+
+        Where all columns are read, the first rows tell how long: pages of repeated values are
+        small, but each value takes its own space once it is decoded.
+        """
         row_group = self.file.metadata.row_group(self.chunk_index)
         fit = USUAL_BYTES * int(row_group.num_rows) // max(int(row_group.total_byte_size), 1)
-        return min(max(fit, _LEAST_BATCH_ROWS), BATCH_ROWS)
+        if not self.converter.has_extra:
+            return min(max(fit, _LEAST_BATCH_ROWS), BATCH_ROWS)
+        fit = min(max(fit, 1), BATCH_ROWS)
+        with closing(self._batches(self.converter.columns, min(fit, _FIRST_ROWS))) as batches:
+            first = next(batches, None)
+        if first is None:
+            return fit
+        return min(fit, max(USUAL_BYTES * int(first.num_rows) // max(int(first.nbytes), 1), 1))
 
     @property
     def _place(self) -> str:
@@ -199,14 +213,15 @@ class ParquetChunk:
 
     def _read(self, columns: list[str]) -> Iterator[Any]:
         """Yield record batches that together hold some columns of the row group."""
+        yield from self._batches(columns, self._batch_rows)
+
+    def _batches(self, columns: list[str], n: int) -> Generator[Any, None, None]:
+        """Yield record batches of `n` rows."""
         try:
             handle = self.file.handles.take()
             try:
                 yield from handle.iter_batches(
-                    batch_size=self._batch_rows,
-                    row_groups=[self.chunk_index],
-                    columns=columns,
-                    use_threads=False,
+                    batch_size=n, row_groups=[self.chunk_index], columns=columns, use_threads=False
                 )
             finally:
                 self.file.handles.give_back(handle)
