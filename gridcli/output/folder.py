@@ -66,7 +66,9 @@ def folder_in_the_making(target: Path) -> Iterator[Path]:
     try:
         with errors_named(target):
             whole.parent.mkdir(parents=True, exist_ok=True)
-            for leftover in (partial, replaced):  # of a run that was killed
+            if replaced.exists() and not whole.exists():  # a run was killed between its renames
+                replaced.rename(whole)
+            for leftover in (partial, replaced):
                 shutil.rmtree(leftover, ignore_errors=True)
             partial.mkdir()
         yield partial
